@@ -1,0 +1,14 @@
+//! Control: the signals, where they are asked for, how a chain of handlers comes to a verdict, and the proof of it that the log demands.
+//! Calling the handlers is the engine's; finding those whose filter matches is the type index's.
+
+mod admitted;
+mod chain;
+mod record;
+mod signal;
+
+pub use self::{
+    admitted::{Admitted, Fact, Notice, NoticeError, Passed},
+    chain::{Chain, ChainEnd, Verdict},
+    record::{Check, DecisionRecord},
+    signal::{CheckContext, DecisionPoint, Origin, Signal},
+};

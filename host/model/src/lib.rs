@@ -1,0 +1,14 @@
+//! The model: what an event, a filter, a signal and a workflow are, and the rules by which state follows from events.
+//!
+//! Pure: time and randomness are arguments. Nothing here knows a runtime, a clock, a file, SQL, wasmtime or HTTP.
+
+pub mod catalogue;
+pub mod control;
+pub mod event;
+pub mod json;
+pub mod narration;
+pub mod packed;
+pub mod plugin;
+pub mod ports;
+pub mod text;
+pub mod time;
