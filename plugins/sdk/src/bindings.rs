@@ -1,11 +1,6 @@
 //! Owns the code that is generated from the contract in `wit/`: one module for what the host offers, one for each exported role.
 //! Leaves everything that an author sees to the rest of the crate; nothing here is part of the SDK's interface.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    reason = "generated code: which lints it trips differs by target, so an expectation would fail on one of them"
-)]
+#![expect(clippy::mem_forget, reason = "generated code")]
 
 /// What the host offers. A component imports only the interfaces that its code reaches.
 pub mod host {

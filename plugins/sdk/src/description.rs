@@ -210,13 +210,7 @@ impl Trigger {
     /// Each matching event starts `method`, with the JSON envelope as its `event` parameter.
     #[must_use]
     pub fn new(filter: Filter, method: &str) -> Self {
-        Trigger(wit::Trigger {
-            filter: filter.0,
-            method: method.into(),
-            debounce_ms: None,
-            throttle_ms: None,
-            batch_max: None,
-        })
+        Trigger(wit::Trigger { filter: filter.0, method: method.into(), debounce_ms: None, throttle_ms: None, batch_max: None })
     }
 
     /// Wait until no further event has come for this long.

@@ -129,8 +129,7 @@ impl<'a> Event<'a> {
     /// # Errors
     /// When the payload does not have the shape of `T`.
     pub fn payload<T: Deserialize<'a>>(&self) -> Result<T, Error> {
-        serde_json::from_str(self.payload_text())
-            .map_err(|error| Error::new(format!("payload of {}: {error}", self.event_type())))
+        serde_json::from_str(self.payload_text()).map_err(|error| Error::new(format!("payload of {}: {error}", self.event_type())))
     }
 
     /// One of the small string facts beside the payload: `traceparent`, `request_id`, …
@@ -138,9 +137,7 @@ impl<'a> Event<'a> {
     pub fn metadata(&self, key: &str) -> Option<&'a str> {
         match self.0 {
             Shape::Packed(view) => view.metadata().find(|(name, _)| *name == key).map(|(_, value)| value),
-            Shape::Record(event) => {
-                event.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
-            }
+            Shape::Record(event) => event.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str()),
         }
     }
 
@@ -149,9 +146,7 @@ impl<'a> Event<'a> {
     pub fn metadata_pairs(&self) -> Vec<(&'a str, &'a str)> {
         match self.0 {
             Shape::Packed(view) => view.metadata().collect(),
-            Shape::Record(event) => {
-                event.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
-            }
+            Shape::Record(event) => event.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         }
     }
 

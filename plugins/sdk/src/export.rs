@@ -8,11 +8,11 @@ use crate::{Context, Control, Delivery, Description, Event, Failure, Health, Met
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+use crate::bindings::description::exports::trackside::plugin::description as described;
+use crate::bindings::worker::exports::trackside::plugin::worker as wit_worker;
 use control::exports::trackside::packed::control as packed_control;
 use control::exports::trackside::plugin::control as record_control;
 use health::exports::trackside::plugin::health as wit_health;
-use crate::bindings::description::exports::trackside::plugin::description as described;
-use crate::bindings::worker::exports::trackside::plugin::worker as wit_worker;
 use observer::exports::trackside::packed::observer as packed_observer;
 use observer::exports::trackside::plugin::observer as record_observer;
 
@@ -24,23 +24,26 @@ thread_local! {
 }
 
 /// Makes a component of a plugin: `export!(MyPlugin: control)`, or any of `control`, `observer`, `worker` and `health` in a row.
+///
+/// Anywhere but on wasm it only checks that the roles are there, so that a plugin's unit tests run natively.
 #[macro_export]
 macro_rules! export {
     ($plugin:ty: $($role:ident),+ $(,)?) => {
+        const _: fn() -> $crate::Description = <$plugin as $crate::Plugin>::describe;
+        #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::__private::bindings;
-
+            use $crate::__private::bindings::description as bindings;
             struct Describing;
-            impl bindings::description::exports::trackside::plugin::description::Guest for Describing {
-                fn describe() -> bindings::description::exports::trackside::plugin::description::About {
+            impl bindings::exports::trackside::plugin::description::Guest for Describing {
+                fn describe() -> bindings::exports::trackside::plugin::description::About {
                     let description = <$plugin as $crate::Plugin>::describe();
                     $(let description = $crate::__describe_role!($role, $plugin, description);)+
                     $crate::__private::into_about(description)
                 }
             }
-            bindings::description::export_description!(Describing with_types_in $crate::__private::bindings::description);
-            $($crate::__export_role!($role, $plugin);)+
+            bindings::export_description!(Describing with_types_in bindings);
         };
+        $($crate::__export_role!($role, $plugin);)+
     };
 }
 
@@ -51,7 +54,9 @@ macro_rules! __describe_role {
     (worker, $plugin:ty, $description:ident) => {
         $crate::__private::with_methods($description, &<$plugin as $crate::Worker>::methods())
     };
-    ($role:ident, $plugin:ty, $description:ident) => { $description };
+    ($role:ident, $plugin:ty, $description:ident) => {
+        $description
+    };
 }
 
 /// What a role adds to the component's exports.
@@ -59,28 +64,48 @@ macro_rules! __describe_role {
 #[macro_export]
 macro_rules! __export_role {
     (control, $plugin:ty) => {
-        type Controlling = $crate::__private::Role<$plugin>;
-        bindings::control::export_control!(Controlling with_types_in $crate::__private::bindings::control);
+        const _: fn(&$crate::Event<'_>, &$crate::Context<'_>) -> $crate::Signal = <$plugin as $crate::Control>::check;
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::__private::{Role, bindings::control as bindings};
+            type Controlling = Role<$plugin>;
+    bindings::export_control!(Controlling with_types_in bindings);
+        };
     };
     (observer, $plugin:ty) => {
-        type Observing = $crate::__private::Role<$plugin>;
-        bindings::observer::export_observer!(Observing with_types_in $crate::__private::bindings::observer);
+        const _: fn($crate::Events<'_>, &$crate::Delivery) -> Result<(), $crate::Error> = <$plugin as $crate::Observer>::observe;
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::__private::{Role, bindings::observer as bindings};
+            type Observing = Role<$plugin>;
+    bindings::export_observer!(Observing with_types_in bindings);
+        };
     };
     (health, $plugin:ty) => {
-        type TellingHealth = $crate::__private::Role<$plugin>;
-        bindings::health::export_health!(TellingHealth with_types_in $crate::__private::bindings::health);
+        const _: fn() -> $crate::Status = <$plugin as $crate::Health>::check_health;
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::__private::{Role, bindings::health as bindings};
+            type TellingHealth = Role<$plugin>;
+    bindings::export_health!(TellingHealth with_types_in bindings);
+        };
     };
     (worker, $plugin:ty) => {
-        struct Working;
-        impl bindings::worker::exports::trackside::plugin::worker::Guest for Working {
-            fn run(
-                task: bindings::worker::exports::trackside::plugin::worker::Task,
-            ) -> Result<String, bindings::worker::exports::trackside::plugin::worker::Failure> {
-                static METHODS: std::sync::OnceLock<$crate::Methods> = std::sync::OnceLock::new();
-                $crate::__private::run(METHODS.get_or_init(<$plugin as $crate::Worker>::methods), task)
+        const _: fn() -> $crate::Methods = <$plugin as $crate::Worker>::methods;
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::__private::bindings::worker as bindings;
+            struct Working;
+            impl bindings::exports::trackside::plugin::worker::Guest for Working {
+                fn run(
+                    task: bindings::exports::trackside::plugin::worker::Task,
+                ) -> Result<String, bindings::exports::trackside::plugin::worker::Failure> {
+                    static METHODS: std::sync::OnceLock<$crate::Methods> = std::sync::OnceLock::new();
+                    $crate::__private::run(METHODS.get_or_init(<$plugin as $crate::Worker>::methods), task)
+                }
             }
-        }
-        bindings::worker::export_worker!(Working with_types_in $crate::__private::bindings::worker);
+    bindings::export_worker!(Working with_types_in bindings);
+        };
     };
     ($other:ident, $plugin:ty) => {
         compile_error!(concat!("no role `", stringify!($other), "`: there are control, observer, worker and health"));
@@ -106,15 +131,7 @@ impl<P: Control> record_control::Guest for Role<P> {
 }
 
 impl<P: Control> packed_control::Guest for Role<P> {
-    fn check(
-        point: u8,
-        origin: u8,
-        attempt: u32,
-        now: u64,
-        elapsed_ms: u64,
-        remaining_ms: u64,
-        event: Vec<u8>,
-    ) -> bool {
+    fn check(point: u8, origin: u8, attempt: u32, now: u64, elapsed_ms: u64, remaining_ms: u64, event: Vec<u8>) -> bool {
         let view = View::new(&event);
         let context = Context {
             point: Point::from_ordinal(point),

@@ -1,8 +1,8 @@
 //! Owns the optional health role.
 //! Leaves what the host makes of an answer to the host.
 
-use crate::bindings::health::exports::trackside::plugin::health as wit;
 use crate::Plugin;
+use crate::bindings::health::exports::trackside::plugin::health as wit;
 
 /// Says how it is. Asked now and then of a warm instance.
 pub trait Health: Plugin {

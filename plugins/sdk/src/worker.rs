@@ -79,9 +79,8 @@ impl Task {
     /// # Errors
     /// A permanent failure with the code `invalid-parameters` when they do not have the shape of `T`.
     pub fn parameters<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Failure> {
-        serde_json::from_str(&self.parameters).map_err(|error| {
-            Failure::permanent(format!("parameters of {}: {error}", self.method)).code("invalid-parameters")
-        })
+        serde_json::from_str(&self.parameters)
+            .map_err(|error| Failure::permanent(format!("parameters of {}: {error}", self.method)).code("invalid-parameters"))
     }
 
     pub(crate) fn from_wit(task: wit::Task) -> Self {

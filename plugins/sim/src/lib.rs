@@ -42,30 +42,26 @@ impl Worker for Sim {
                         "required": ["slept_ms"]
                     })),
             )
-            .with(
-                Method::new("sim/flaky", "Fails retryably for the first attempts, then gives a result.", flaky).parameters(json!({
-                    "type": "object",
-                    "properties": {
-                        "fail_first": { "type": "integer", "minimum": 0, "description": "how many attempts fail" },
-                        "message": { "type": "string", "description": "what the failures say" },
-                        "result": { "description": "what the first good attempt gives; by default an object with the number of attempts" }
-                    },
-                    "required": ["fail_first"],
-                    "additionalProperties": false
-                })),
-            )
-            .with(
-                Method::new("sim/fail", "Fails.", fail).parameters(json!({
-                    "type": "object",
-                    "properties": {
-                        "retryable": { "type": "boolean", "default": false },
-                        "message": { "type": "string" },
-                        "code": { "type": "string" },
-                        "retry_after_ms": { "type": "integer", "minimum": 0 }
-                    },
-                    "additionalProperties": false
-                })),
-            )
+            .with(Method::new("sim/flaky", "Fails retryably for the first attempts, then gives a result.", flaky).parameters(json!({
+                "type": "object",
+                "properties": {
+                    "fail_first": { "type": "integer", "minimum": 0, "description": "how many attempts fail" },
+                    "message": { "type": "string", "description": "what the failures say" },
+                    "result": { "description": "what the first good attempt gives; by default an object with the number of attempts" }
+                },
+                "required": ["fail_first"],
+                "additionalProperties": false
+            })))
+            .with(Method::new("sim/fail", "Fails.", fail).parameters(json!({
+                "type": "object",
+                "properties": {
+                    "retryable": { "type": "boolean", "default": false },
+                    "message": { "type": "string" },
+                    "code": { "type": "string" },
+                    "retry_after_ms": { "type": "integer", "minimum": 0 }
+                },
+                "additionalProperties": false
+            })))
     }
 }
 
@@ -129,8 +125,7 @@ fn fail_message() -> String {
 }
 
 fn fail(parameters: Fail, _task: &Task) -> Result<Value, Failure> {
-    let mut failure =
-        if parameters.retryable { Failure::retryable(parameters.message) } else { Failure::permanent(parameters.message) };
+    let mut failure = if parameters.retryable { Failure::retryable(parameters.message) } else { Failure::permanent(parameters.message) };
     if let Some(code) = parameters.code {
         failure = failure.code(code);
     }

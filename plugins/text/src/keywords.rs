@@ -164,12 +164,15 @@ mod tests {
     #[test]
     fn phrases_score_the_sum_of_degree_over_frequency() {
         let text = "Compatibility of systems of linear constraints over the set of natural numbers. Linear systems.";
-        assert_eq!(keywords(json!({ "text": text, "top": 4 })), [
-            ("linear constraints".into(), 4.0, 1),
-            ("natural numbers".into(), 4.0, 1),
-            ("linear systems".into(), 3.5, 1),
-            ("systems".into(), 1.5, 1),
-        ]);
+        assert_eq!(
+            keywords(json!({ "text": text, "top": 4 })),
+            [
+                ("linear constraints".into(), 4.0, 1),
+                ("natural numbers".into(), 4.0, 1),
+                ("linear systems".into(), 3.5, 1),
+                ("systems".into(), 1.5, 1),
+            ]
+        );
     }
 
     #[test]

@@ -196,10 +196,10 @@ mod tests {
     #[test]
     fn sentences_end_where_a_reader_ends_them() {
         assert_eq!(cut("One. Two! Three? Four"), ["One.", "Two!", "Three?", "Four"]);
-        assert_eq!(cut("Dr. Smith paid 3.50 euros, e.g. for tea. J. Doe paid none."), [
-            "Dr. Smith paid 3.50 euros, e.g. for tea.",
-            "J. Doe paid none."
-        ]);
+        assert_eq!(
+            cut("Dr. Smith paid 3.50 euros, e.g. for tea. J. Doe paid none."),
+            ["Dr. Smith paid 3.50 euros, e.g. for tea.", "J. Doe paid none."]
+        );
         assert_eq!(cut("He said \"Stop!\" Then he left..."), ["He said \"Stop!\"", "Then he left..."]);
         assert_eq!(cut("Version 1.2.3 is out. See host/model.rs for it."), ["Version 1.2.3 is out.", "See host/model.rs for it."]);
         assert_eq!(cut("今日は。元気です。"), ["今日は。", "元気です。"]);
@@ -217,17 +217,21 @@ mod tests {
 
     #[test]
     fn markdown_falls_into_blocks() {
-        let text = "# The *title*\n\nA line\nand [another](http://x.y/z).\n\n- first `item`\n- second\n\n```sh\nrun this\n```\n| a | b |\nEnd.";
+        let text =
+            "# The *title*\n\nA line\nand [another](http://x.y/z).\n\n- first `item`\n- second\n\n```sh\nrun this\n```\n| a | b |\nEnd.";
         let found: Vec<_> = blocks(text).into_iter().map(|block| (block.kind, block.text)).collect();
-        assert_eq!(found, [
-            (Kind::Heading, "The title".into()),
-            (Kind::Prose, "A line and another.".into()),
-            (Kind::Prose, "first item".into()),
-            (Kind::Prose, "second".into()),
-            (Kind::Other, "run this".into()),
-            (Kind::Other, "| a | b |".into()),
-            (Kind::Prose, "End.".to_owned()),
-        ]);
+        assert_eq!(
+            found,
+            [
+                (Kind::Heading, "The title".into()),
+                (Kind::Prose, "A line and another.".into()),
+                (Kind::Prose, "first item".into()),
+                (Kind::Prose, "second".into()),
+                (Kind::Other, "run this".into()),
+                (Kind::Other, "| a | b |".into()),
+                (Kind::Prose, "End.".to_owned()),
+            ]
+        );
     }
 
     #[test]

@@ -142,10 +142,13 @@ mod tests {
 
     #[test]
     fn one_text_is_counted() {
-        assert_eq!(stats(json!("# Tea\n\nTea is hot. Is tea nice? Très.\n")), json!({
-            "texts": 1, "words": 8, "unique_words": 5, "sentences": 3, "lines": 3, "characters": 38,
-            "average_word_characters": 3.0, "average_sentence_words": 2.33, "reading_seconds": 3
-        }));
+        assert_eq!(
+            stats(json!("# Tea\n\nTea is hot. Is tea nice? Très.\n")),
+            json!({
+                "texts": 1, "words": 8, "unique_words": 5, "sentences": 3, "lines": 3, "characters": 38,
+                "average_word_characters": 3.0, "average_sentence_words": 2.33, "reading_seconds": 3
+            })
+        );
     }
 
     #[test]

@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_sentence_is_said_once_and_knows_its_path() {
-        let repeated = json!([{ "path": "a", "text": "The log is the only truth." }, { "path": "b", "text": "The log is the only truth." }]);
+        let repeated =
+            json!([{ "path": "a", "text": "The log is the only truth." }, { "path": "b", "text": "The log is the only truth." }]);
         let summary = summarise(json!({ "text": repeated, "sentences": 9 }));
         assert_eq!(summary.sentences.len(), 1);
         assert_eq!(summary.sentences[0].path.as_deref(), Some("a"));
