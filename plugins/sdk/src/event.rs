@@ -333,3 +333,21 @@ impl EventBuf {
         EventBuf(event)
     }
 }
+
+/// A batch of events that is held: what a unit test of an observer is fed.
+#[derive(Clone, Debug, Default)]
+pub struct EventsBuf(Vec<types::Event>);
+
+impl EventsBuf {
+    /// The batch, as an observer sees it.
+    #[must_use]
+    pub fn view(&self) -> Events<'_> {
+        Events::records(&self.0)
+    }
+}
+
+impl FromIterator<EventBuf> for EventsBuf {
+    fn from_iter<I: IntoIterator<Item = EventBuf>>(events: I) -> Self {
+        EventsBuf(events.into_iter().map(|event| event.0).collect())
+    }
+}

@@ -56,7 +56,7 @@ mod worker;
 pub use control::{Context, Control, Origin, Point, Signal};
 pub use description::{Description, Filter, Plugin, Trigger};
 pub use error::Error;
-pub use event::{Event, EventBuf, Events, Iter, Severity};
+pub use event::{Event, EventBuf, Events, EventsBuf, Iter, Severity};
 pub use events::Draft;
 pub use health::{Health, Status};
 pub use observer::{Delivery, Observer};

@@ -22,6 +22,8 @@ const MOST_ROUNDS: usize = 100;
 const MOST_SENTENCES: usize = 2_000;
 /// Shorter sentences say too little to stand alone.
 const FEWEST_WORDS: usize = 5;
+/// Longer ones are lists, which share words with everything.
+const MOST_WORDS: usize = 50;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,7 +102,8 @@ fn candidates(inputs: &[Input]) -> Vec<Candidate> {
         for block in blocks(&input.text).iter().filter(|block| block.kind == Kind::Prose) {
             for sentence in sentences(&block.text) {
                 let all: Vec<String> = words(sentence).map(str::to_lowercase).collect();
-                let fits = all.len() >= FEWEST_WORDS && candidates.len() < MOST_SENTENCES && said.insert(all.join(" "));
+                let fits =
+                    (FEWEST_WORDS..=MOST_WORDS).contains(&all.len()) && candidates.len() < MOST_SENTENCES && said.insert(all.join(" "));
                 if fits {
                     let length = all.len();
                     let topics = topics(all, &mut numbers);
