@@ -1,1 +1,48 @@
-//! trackside-store
+//! The store: the log file and everything that is durable beside it. One thread writes, many requests share one commit, replies go
+//! out after it; readers see only what is durable.
+//!
+//! Knows no policy, no guests and no HTTP, and rusqlite does not leak out. The schema is `migrations/0001.sql`, which explains itself.
+
+mod append;
+mod batch;
+mod blobs;
+mod candidates;
+mod checkpoint;
+mod cursors;
+mod decisions;
+mod directory;
+mod event_types;
+mod find;
+mod kv;
+mod kv_space;
+mod open;
+mod options;
+mod outbox;
+mod pending;
+mod query;
+mod readers;
+mod recent;
+mod ring;
+mod rows;
+mod schema;
+mod shared;
+mod store;
+mod tail;
+mod ticket;
+mod workflows;
+mod write;
+mod writer;
+
+pub use self::{
+    append::AppendError,
+    batch::{Appended, Batch, Entry, Flush, Identity, OutboxRow, WorkflowChange},
+    find::Found,
+    open::OpenError,
+    options::StoreOptions,
+    outbox::OutboxEntry,
+    query::{Page, Query},
+    readers::ReadError,
+    store::{ReadStore, Store},
+    ticket::{Durable, Poisoned, Ticket},
+    workflows::{WorkflowPage, WorkflowQuery, WorkflowRow},
+};

@@ -1,0 +1,69 @@
+//! Checkpoints: carrying committed pages from the WAL into the log's file, on a thread and a connection of their own, so that commits
+//! do not wait for it. The WAL is kept and written over from its start once all of it has been carried.
+
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+
+/// Pages in the WAL (4 KiB each) that wake the thread.
+const CARRY_AT_PAGES: u32 = 4_096;
+/// Pages at which the writer carries what is left: under load the thread never catches up with the last page, and only a WAL that has
+/// been carried to the last page is written over from its start.
+const FINISH_AT_PAGES: u32 = 16_384;
+
+/// Where the writer asks for a checkpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpoints {
+    wanted: Mutex<Wanted>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    pages: bool,
+    stop: bool,
+}
+
+impl Checkpoints {
+    /// After a commit on `connection` that has left so many pages in the WAL.
+    pub(crate) fn after_commit(&self, connection: &Connection, wal_pages: u32) {
+        if wal_pages >= FINISH_AT_PAGES {
+            carry(connection);
+        } else if wal_pages >= CARRY_AT_PAGES {
+            self.wanted.lock().pages = true;
+            self.wake.notify_one();
+        }
+    }
+
+    /// The thread ends.
+    pub(crate) fn stop(&self) {
+        self.wanted.lock().stop = true;
+        self.wake.notify_one();
+    }
+}
+
+/// The thread's whole life.
+#[expect(clippy::needless_pass_by_value, reason = "the thread owns both")]
+pub(crate) fn run(checkpoints: Arc<Checkpoints>, connection: Connection) {
+    let mut wanted = checkpoints.wanted.lock();
+    loop {
+        if wanted.stop {
+            return;
+        }
+        if std::mem::take(&mut wanted.pages) {
+            drop(wanted);
+            carry(&connection);
+            wanted = checkpoints.wanted.lock();
+        } else {
+            checkpoints.wake.wait(&mut wanted);
+        }
+    }
+}
+
+/// Carries what can be carried without holding anybody up. A failure is no loss: the pages stay in the WAL, and are tried again.
+fn carry(connection: &Connection) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "the log's write-ahead file could not be carried over; it grows until it can");
+    }
+}

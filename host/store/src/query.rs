@@ -1,0 +1,230 @@
+//! Queries: a filter over a stretch of the log, a page at a time, oldest first. The file gives candidates by its best index; the
+//! filter itself is asked of each, so that it means here what it means everywhere. What one call looks at is bounded.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{OptionalExtension, Row, params};
+use trackside_model::{
+    event::{Event, Filter, Position, Severity},
+    time::Timestamp,
+};
+
+use crate::{
+    candidates::Candidates,
+    event_types::TypeNames,
+    readers::ReadError,
+    ring::event_bytes,
+    rows::{self, count, integer},
+    store::ReadStore,
+};
+
+/// Events that one call looks at, at the most: where few match, pages are short and `next` leads on.
+const MAX_LOOKED_AT: usize = 50_000;
+/// Bytes of one page, about.
+const MAX_PAGE_BYTES: usize = 16 << 20;
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Every condition must hold.
+    pub filter: Filter,
+    /// Recorded then or later.
+    pub since: Option<Timestamp>,
+    /// Recorded before then.
+    pub until: Option<Timestamp>,
+    /// Behind this position.
+    pub after: Option<Position>,
+    /// Events on a page, at the most.
+    pub limit: usize,
+    /// Whether narration is expanded, and the filter asked of each part too.
+    pub narration: bool,
+}
+
+impl Default for Query {
+    /// Every fact, a hundred at a time.
+    fn default() -> Self {
+        Self { filter: Filter::default(), since: None, until: None, after: None, limit: 100, narration: false }
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// Oldest first. Few or none do not mean that there are no more: `next` does.
+    pub events: Vec<Event>,
+    /// [`Query::after`] of the next page; `None`: the stretch has been looked through as far as it is durable.
+    pub next: Option<Position>,
+}
+
+impl ReadStore {
+    /// One page of what matches.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the file cannot be read.
+    pub fn query(&self, query: &Query) -> Result<Page, ReadError> {
+        let head = self.head()?;
+        self.readers().read(|names| Search::new(names, query, head)?.run())
+    }
+}
+
+/// A query under way.
+struct Search<'a> {
+    names: &'a TypeNames<'a>,
+    query: &'a Query,
+    /// Types that the filter names; `None`: all.
+    types: Option<Vec<i64>>,
+    /// Whether a part of the narration may match where the fact itself does not.
+    parts_may_match: bool,
+    /// Looked at so far: everything up to this sequence. Starts where the stretch does.
+    behind: u64,
+    /// Where the stretch ends.
+    last: u64,
+    looked_at: usize,
+    page: Page,
+    page_bytes: usize,
+}
+
+impl<'a> Search<'a> {
+    fn new(names: &'a TypeNames<'a>, query: &'a Query, head: u64) -> rusqlite::Result<Self> {
+        let behind = match query.after {
+            None => 0,
+            Some(Position { sequence, part: u32::MAX }) => sequence,
+            // Some parts of that one may be still to come.
+            Some(Position { sequence, .. }) => sequence.saturating_sub(1),
+        };
+        let since = query.since.map_or(Ok(0), |since| recorded_before(names, since, head))?;
+        let last = query.until.map_or(Ok(head), |until| recorded_before(names, until, head))?;
+        Ok(Self {
+            names,
+            query,
+            types: names.named_by(&query.filter)?,
+            parts_may_match: query.narration && (query.filter.event_types.is_none() || query.filter.names_narration()),
+            behind: behind.max(since),
+            last,
+            looked_at: 0,
+            page: Page::default(),
+            page_bytes: 0,
+        })
+    }
+
+    fn run(mut self) -> rusqlite::Result<Page> {
+        if self.query.limit == 0 || self.behind >= self.last {
+            return Ok(self.page);
+        }
+        let types = self.types.clone().filter(|_| !self.parts_may_match);
+        let ended = match Candidates::of(&self.query.filter, types.as_deref()) {
+            Some(candidates) => self.look_at_each(&candidates)?,
+            None => self.look_through()?,
+        };
+        if ended.is_continue() {
+            self.page.next = None;
+        }
+        Ok(self.page)
+    }
+
+    fn look_through(&mut self) -> rusqlite::Result<ControlFlow<()>> {
+        let sql = format!("SELECT {} FROM events WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence", rows::COLUMNS);
+        let mut select = self.names.connection.prepare_cached(&sql)?;
+        let mut found = select.query(params![integer(self.behind), integer(self.last)])?;
+        while let Some(row) = found.next()? {
+            if self.look_at(row)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn look_at_each(&mut self, candidates: &Candidates<'_>) -> rusqlite::Result<ControlFlow<()>> {
+        let sql = format!("SELECT {} FROM events WHERE sequence = ?1", rows::COLUMNS);
+        let mut select = self.names.connection.prepare_cached(&sql)?;
+        loop {
+            let sequences = candidates.next(self.names, self.behind, self.last)?;
+            if sequences.is_empty() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            for sequence in sequences {
+                let mut found = select.query([sequence])?;
+                if let Some(row) = found.next()?
+                    && self.look_at(row)?.is_break()
+                {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+    }
+
+    /// Looks at one event. Breaks when the call has done enough, with `next` set.
+    fn look_at(&mut self, row: &Row<'_>) -> rusqlite::Result<ControlFlow<()>> {
+        if self.looked_at >= MAX_LOOKED_AT {
+            self.page.next = Some(Position::end_of(self.behind));
+            return Ok(ControlFlow::Break(()));
+        }
+        self.looked_at += 1;
+        if !self.is_out(row)? {
+            let event = rows::decode(row, self.names)?;
+            if self.narrates(&event) {
+                for part in event.expand() {
+                    if self.take(part).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+            } else if self.take(event).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        self.behind = count(row, 0)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Whether type or severity rule the event out, seen without decoding it.
+    fn is_out(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
+        if self.query.narration && row.get::<_, u32>(15)? > 0 {
+            return Ok(false);
+        }
+        let type_id = row.get(2)?;
+        let severity: u8 = row.get(3)?;
+        let below = |least: Severity| severity < least as u8;
+        Ok(self.types.as_ref().is_some_and(|types| types.binary_search(&type_id).is_err()) || self.query.filter.min_severity.is_some_and(below))
+    }
+
+    fn narrates(&self, event: &Event) -> bool {
+        self.query.narration && event.narration.parts() > 0
+    }
+
+    /// Takes an event onto the page, if it matches. Breaks when it matches and the page is full.
+    fn take(&mut self, event: Event) -> ControlFlow<()> {
+        if self.query.after.is_some_and(|after| event.position() <= after) || !self.query.filter.matches(&event) {
+            return ControlFlow::Continue(());
+        }
+        if self.page.events.len() >= self.query.limit || self.page_bytes >= MAX_PAGE_BYTES {
+            self.page.next = self.page.events.last().map(position_of);
+            return ControlFlow::Break(());
+        }
+        self.page_bytes += event_bytes(&event);
+        self.page.events.push(event);
+        ControlFlow::Continue(())
+    }
+}
+
+/// An event's place; a fact, which comes behind its parts, ends its sequence.
+fn position_of(event: &Event) -> Position {
+    match event.narration.parts() {
+        parts if parts == event.part => Position::end_of(event.sequence_number),
+        _ => event.position(),
+    }
+}
+
+/// The last sequence that was recorded before `time`, found by halving: times never fall along the log.
+fn recorded_before(names: &TypeNames<'_>, time: Timestamp, head: u64) -> rusqlite::Result<u64> {
+    let mut select = names.connection.prepare_cached("SELECT recorded_at FROM events WHERE sequence >= ?1 ORDER BY sequence LIMIT 1")?;
+    let (mut before, mut last) = (0, head);
+    while before < last {
+        let middle = before + (last - before).div_ceil(2);
+        let recorded_at = select.query_row([integer(middle)], |row| rows::time(row, 0)).optional()?;
+        match recorded_at {
+            Some(recorded_at) if recorded_at < time => before = middle,
+            _ => last = middle - 1,
+        }
+    }
+    Ok(before)
+}

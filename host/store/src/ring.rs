@@ -1,0 +1,83 @@
+//! The ring: the newest durable events in memory, for readers near the head.
+//! A reader that fell behind it reads the file; the bounds are the options'.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::RwLock;
+use trackside_model::event::Event;
+
+/// The newest durable events, without gaps.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    max_events: usize,
+    max_bytes: usize,
+    kept: RwLock<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    events: VecDeque<Arc<Event>>,
+    bytes: usize,
+}
+
+impl Ring {
+    pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
+        Self { max_events, max_bytes, kept: RwLock::default() }
+    }
+
+    /// Takes the events that have just become durable, in order.
+    pub(crate) fn push(&self, events: &[Arc<Event>]) {
+        // Dropped after the lock: freeing a thousand events takes longer than a reader should wait.
+        let mut passed = Vec::new();
+        let mut kept = self.kept.write();
+        for event in events {
+            kept.bytes += event_bytes(event);
+            kept.events.push_back(event.clone());
+        }
+        while kept.events.len() > self.max_events || kept.bytes > self.max_bytes {
+            let Some(oldest) = kept.events.pop_front() else { break };
+            kept.bytes -= event_bytes(&oldest);
+            passed.push(oldest);
+        }
+        drop(kept);
+    }
+
+    /// Events behind `after`, at most `max_events` and about `max_bytes` of them but at least one; `None` if the ring does not reach back so far.
+    pub(crate) fn read(&self, after: u64, max_events: usize, max_bytes: usize) -> Option<Vec<Arc<Event>>> {
+        let kept = self.kept.read();
+        let first = kept.events.front()?.sequence_number;
+        let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
+        let mut bytes = 0;
+        let fits = |event: &&Arc<Event>| {
+            let before = bytes;
+            bytes += event_bytes(event);
+            before == 0 || bytes <= max_bytes
+        };
+        Some(kept.events.iter().skip(skip).take(max_events).take_while(fits).cloned().collect())
+    }
+
+    /// The event at this place, if the ring has it.
+    pub(crate) fn get(&self, sequence: u64) -> Option<Arc<Event>> {
+        let kept = self.kept.read();
+        let first = kept.events.front()?.sequence_number;
+        kept.events.get(usize::try_from(sequence.checked_sub(first)?).ok()?).cloned()
+    }
+}
+
+/// About what an event takes in memory, in bytes.
+pub(crate) fn event_bytes(event: &Event) -> usize {
+    const ENVELOPE: usize = 400;
+    let optional = |text: &Option<trackside_model::event::Text>| text.as_ref().map_or(0, |text| text.len());
+    let metadata: usize = event.metadata.iter().map(|(key, value)| key.len() + value.len() + 48).sum();
+    ENVELOPE
+        + event.event_type.len()
+        + event.source_component.len()
+        + event.correlation_id.len()
+        + optional(&event.causation_id)
+        + optional(&event.workflow_id)
+        + optional(&event.task_id)
+        + optional(&event.provider_id)
+        + event.payload.as_str().len()
+        + event.narration.as_str().map_or(0, str::len)
+        + metadata
+}
