@@ -1,1 +1,41 @@
-//! trackside-engine
+//! The engine: the one door, the control chain's driver, the observers, the workflow loop, the workers' calls, and the registry of
+//! every task and thread in the host.
+//!
+//! Knows no SQL, no wasmtime types, no HTTP types and no configuration text.
+
+mod answer;
+mod calls;
+mod chain;
+mod clock;
+mod commands;
+mod definitions;
+mod engine;
+mod fold;
+mod guest_threads;
+mod host_side;
+mod identity;
+mod latency;
+mod observers;
+mod options;
+mod outbox;
+mod publish;
+mod roster;
+mod runs;
+mod slot;
+mod subscription;
+mod tasks;
+mod workflows;
+
+pub use self::{
+    answer::{Answer, Caller, Outcome},
+    clock::now,
+    commands::{SubmitError, SubmitRequest},
+    engine::{Engine, StartError, Stats},
+    fold::workflow as fold_workflow,
+    host_side::HostSide,
+    latency::Latencies,
+    options::EngineOptions,
+    slot::{LastFault, PluginStatus},
+    subscription::Subscription,
+    tasks::{OnStop, Stopping, Tasks},
+};

@@ -155,7 +155,7 @@ pub const ENTRIES: &[Entry] = &[
     entry_of("task:skipped", Fact, Engine, "execution_engine", Severity::Info),
     entry_of("task:started", Fact, Engine, "execution_engine", Severity::Info),
     entry_of("task:submitted", Narration, Engine, "execution_engine", Severity::Info),
-    entry_of("task:timeout", Fact, Engine, "execution_engine", Severity::Warning),
+    entry_of("task:timeout", Narration, Engine, "execution_engine", Severity::Warning),
     entry_of("tick:periodic", Fact, Engine, "event_scheduler", Severity::Debug),
     entry_of("tool:called", Fact, Open, "", Severity::Info),
     entry_of("tool:completed", Fact, Open, "", Severity::Info),

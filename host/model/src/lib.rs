@@ -2,6 +2,7 @@
 //!
 //! Pure: time and randomness are arguments. Nothing here knows a runtime, a clock, a file, SQL, wasmtime or HTTP.
 
+pub mod breaker;
 pub mod catalogue;
 pub mod control;
 pub mod event;
@@ -10,5 +11,7 @@ pub mod narration;
 pub mod packed;
 pub mod plugin;
 pub mod ports;
+pub mod retry;
 pub mod text;
 pub mod time;
+pub mod workflow;

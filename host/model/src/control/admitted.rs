@@ -127,6 +127,12 @@ impl Notice {
         })
     }
 
+    /// The same, in somebody's correlation.
+    #[must_use]
+    pub fn correlated(self, correlation_id: &Text) -> Self {
+        self.edit(|event| event.correlation_id = correlation_id.clone())
+    }
+
     /// The same, about a workflow's task.
     #[must_use]
     pub fn about_task(self, correlation_id: &Text, workflow_id: &Text, task_id: Option<&Text>) -> Self {

@@ -180,6 +180,13 @@ impl Draft {
         self.0
     }
 
+    /// The same, belonging to a workflow: a command that concerns it.
+    #[must_use]
+    pub fn of_workflow(mut self, workflow_id: &Text) -> Self {
+        self.0.workflow_id = Some(workflow_id.clone());
+        self
+    }
+
     /// The same with another payload: a control handler's amendment, or a definition moved into a blob.
     #[must_use]
     pub fn with_payload(mut self, payload: Json) -> Self {

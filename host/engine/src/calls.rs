@@ -1,0 +1,139 @@
+//! One guarded call, as the engine sees it: ask the breaker, call, tell breaker and log what became of it.
+//! What the answer means is the caller's; how the guest is guarded is the plugin host's.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use trackside_model::{
+    breaker::{Permission, Transition},
+    control::{Admitted, CheckContext, Notice, NoticeError, Signal},
+    event::Event,
+    ports::{CallReport, Delivery, Failure, Fault, FaultKind, Outbox, Subject, TaskCall, Usage},
+    json::Json,
+};
+use trackside_store::{Batch, Entry, Flush};
+
+use crate::{clock, engine::Shared, slot::Slot, tasks::OnStop};
+
+/// What a plugin was called about: names the events of its faults.
+pub(crate) struct About<'a> {
+    pub(crate) call: &'static str,
+    pub(crate) event: Option<&'a Event>,
+    pub(crate) task: Option<&'a TaskCall>,
+}
+
+/// The breaker does not let a call through.
+pub(crate) struct Quarantined {
+    pub(crate) retry_after_ms: u64,
+}
+
+impl Shared {
+    /// Asks a control handler.
+    pub(crate) fn check(self: &Arc<Self>, slot: &Arc<Slot>, subject: &Subject<'_>, context: &CheckContext) -> Result<CallReport<Signal>, Quarantined> {
+        self.permitted(slot)?;
+        let report = slot.guest().check(subject, context);
+        self.called(slot, &report, &About { call: "check", event: Some(subject.event), task: None });
+        Ok(report)
+    }
+
+    /// Hands a batch to an observer.
+    pub(crate) fn observe(self: &Arc<Self>, slot: &Arc<Slot>, events: &[Arc<Event>], delivery: &Delivery) -> Result<CallReport<Result<(), String>>, Quarantined> {
+        self.permitted(slot)?;
+        let report = slot.guest().observe(events, delivery);
+        self.called(slot, &report, &About { call: "observe", event: events.first().map(Arc::as_ref), task: None });
+        Ok(report)
+    }
+
+    /// Has a worker do a task.
+    pub(crate) async fn run(self: &Arc<Self>, slot: &Arc<Slot>, task: &TaskCall) -> CallReport<Result<Json, Failure>> {
+        if let Err(Quarantined { retry_after_ms }) = self.permitted(slot) {
+            let message = format!("'{}' is quarantined for another {retry_after_ms} ms", slot.name());
+            let fault = Fault { kind: FaultKind::Unavailable, message, used: 0, allowed: 0 };
+            return CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage::default() };
+        }
+        let report = slot.guest().run(task).await;
+        self.called(slot, &report, &About { call: "run", event: None, task: Some(task) });
+        report
+    }
+
+    fn permitted(&self, slot: &Slot) -> Result<(), Quarantined> {
+        match slot.permission(clock::now()) {
+            Permission::Call | Permission::Probe => Ok(()),
+            Permission::Refused { retry_after_ms } => Err(Quarantined { retry_after_ms }),
+        }
+    }
+
+    fn called<T>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, about: &About<'_>) {
+        let fault = report.outcome.as_ref().err();
+        let transition = slot.called(fault, report.usage.duration_ns, clock::now());
+        if let Some(fault) = fault.filter(|fault| fault.kind != FaultKind::Cancelled) {
+            self.tell_fault(slot, fault, report.usage, about);
+        }
+        if let Some(transition) = transition {
+            self.tell_transition(slot, transition);
+        }
+    }
+
+    fn tell_fault(&self, slot: &Slot, fault: &Fault, usage: Usage, about: &About<'_>) {
+        let info = slot.info();
+        let payload = json!({
+            "plugin": &*info.name,
+            "version": &*info.short_version(),
+            "call": about.call,
+            "kind": fault.kind,
+            "message": fault.message,
+            "used": fault.used,
+            "allowed": fault.allowed,
+            "duration_ms": usage.duration_ns / 1_000_000,
+            "event": about.event.map(|event| json!({"event_id": event.event_id, "event_type": event.event_type, "sequence_number": event.sequence_number})),
+        });
+        self.notify(Notice::new("plugin:fault", clock::fresh_id(), clock::now(), payload).map(|notice| {
+            let notice = notice.about_provider(&info.name);
+            match (about.event, about.task) {
+                (Some(event), _) => notice.caused_by(event),
+                (None, Some(task)) => notice.about_task(&task.correlation_id, &task.workflow_id, Some(&task.task_id)),
+                (None, None) => notice,
+            }
+        }));
+    }
+
+    fn tell_transition(self: &Arc<Self>, slot: &Arc<Slot>, transition: Transition) {
+        let info = slot.info();
+        let (event_type, circuit, payload) = match transition {
+            Transition::Opened { until } => {
+                let payload = json!({"plugin": &*info.name, "version": &*info.short_version(), "until": until, "on_fault": info.on_fault});
+                self.wake_at(until);
+                ("plugin:quarantined", "circuit:opened", payload)
+            }
+            Transition::Closed => ("plugin:restored", "circuit:closed", json!({"plugin": &*info.name, "version": &*info.short_version()})),
+        };
+        for event_type in [event_type, circuit] {
+            let notice = Notice::new(event_type, clock::fresh_id(), clock::now(), payload.clone());
+            self.notify(notice.map(|notice| notice.about_provider(&info.name)));
+        }
+        self.roster_changed();
+    }
+
+    /// Lets the workflows look for providers again when a quarantine is over.
+    fn wake_at(self: &Arc<Self>, until: trackside_model::time::Timestamp) {
+        let shared = Arc::downgrade(self);
+        let wait = std::time::Duration::from_millis(until.ms_since(clock::now()) + 1);
+        self.tasks.spawn("quarantine", OnStop::Abort, async move {
+            tokio::time::sleep(wait).await;
+            if let Some(shared) = shared.upgrade() {
+                shared.roster_changed();
+            }
+        });
+    }
+
+    /// Puts a notice into the log, with the next commit.
+    pub(crate) fn notify(&self, notice: Result<Notice, NoticeError>) {
+        let appended = notice.map_err(|error| error.to_string()).and_then(|notice| {
+            let batch = Batch::of([Entry::fresh(Admitted::notice(notice))]);
+            self.store.append(batch, Flush::Lazy).map_err(|error| error.to_string())
+        });
+        if let Err(error) = appended {
+            tracing::error!("the log does not take a notice of the host: {error}");
+        }
+    }
+}

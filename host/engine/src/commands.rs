@@ -1,0 +1,249 @@
+//! Commands: what edges ask the engine for. They come through the same door as every event, and the workflow loop appends them
+//! in one commit with what follows from them.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use trackside_model::{
+    control::{Signal, Verdict},
+    event::{Draft, Incoming, Metadata, Rejection, RejectionKind, Text},
+    json::Json,
+    plugin::Digest,
+    workflow::{Definition, DefinitionError, Format, Submission},
+};
+use trackside_store::{AppendError, Appended};
+use uuid::Uuid;
+
+use crate::{
+    answer::{Answer, Caller, Outcome},
+    clock,
+    engine::Shared,
+    publish::{AtDoor, answer_of, notice_of},
+    workflows::{Command, Does, Message},
+};
+
+/// A workflow to be run.
+#[derive(Clone, Debug)]
+pub struct SubmitRequest {
+    /// Its definition, YAML or JSON.
+    pub definition: String,
+    /// Which of the two.
+    pub format: Format,
+    /// What it runs on; references reach it as `${workflow.input.…}`.
+    pub input: Json,
+    /// The submitter's name for this request: the same again answers with the first one's workflow.
+    pub event_id: Option<Uuid>,
+    /// Of all the workflow's events; the workflow's id if absent.
+    pub correlation_id: Option<String>,
+    /// Carried on to every event of the workflow.
+    pub metadata: Metadata,
+}
+
+/// Why a workflow is not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Everything that is wrong with the definition.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Definition(Vec<DefinitionError>),
+    /// Something else about the request.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+/// The payload of `workflow:submit` from an edge: the definition itself, or the digest of one that the host has.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubmitPayload {
+    definition: serde_json::Value,
+    #[serde(default)]
+    input: Option<Json>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "part of the event as it stands in the log; the definition's own name is what counts")]
+    name: Option<String>,
+}
+
+/// The payload of `workflow:cancel`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CancelPayload {
+    #[serde(default)]
+    workflow_id: Option<String>,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+impl Shared {
+    /// Submits a workflow.
+    pub(crate) async fn submit(self: &Arc<Self>, request: SubmitRequest, caller: Caller) -> Result<Answer, SubmitError> {
+        let Ok(_slot) = self.slots.try_acquire() else {
+            return Ok(Answer::busy(format!("{} publishes are under way, which is the most at a time", self.options.publish_slots), 50));
+        };
+        let definition = self.definition(&request.definition, request.format).map_err(SubmitError::Definition)?;
+        let payload = serde_json::json!({"name": &*definition.name, "definition": definition.digest, "input": request.input});
+        let origin = serde_json::to_value(caller.origin).ok().and_then(|origin| origin.as_str().map(str::to_owned));
+        let incoming = Incoming {
+            event_id: request.event_id,
+            event_type: "workflow:submit".to_owned(),
+            source_component: caller.principal.as_deref().map(str::to_owned).or(origin).unwrap_or_default(),
+            correlation_id: request.correlation_id,
+            payload: Some(payload.into()),
+            metadata: request.metadata,
+            ..Incoming::default()
+        };
+        let (given_id, given_correlation) = (incoming.event_id, incoming.correlation_id.is_some());
+        let draft = incoming.into_draft(clock::now(), clock::fresh_id(), &self.options.envelope)?;
+        let at_door = AtDoor { draft, given_id, given_correlation, caller, outbox_row: None, hops: 0 };
+        Ok(self.submitted(at_door, definition, request.input).await)
+    }
+
+    /// A command that came as an event.
+    pub(crate) async fn command(self: &Arc<Self>, at_door: AtDoor) -> Answer {
+        match &*at_door.draft.event_type {
+            "workflow:submit" => match self.read_submit(&at_door.draft) {
+                Ok((definition, input)) => self.submitted(at_door, definition, input).await,
+                Err(rejection) => Answer::rejected(rejection),
+            },
+            "workflow:cancel" => self.cancelled(at_door).await,
+            other => {
+                let message = format!("this host does not carry out '{other}'; it knows workflow:submit and workflow:cancel");
+                Answer::rejected(Rejection { kind: RejectionKind::Forbidden, field: "event_type".to_owned(), message })
+            }
+        }
+    }
+
+    fn read_submit(&self, draft: &Draft) -> Result<(Arc<Definition>, Json), Rejection> {
+        let payload: SubmitPayload = draft.payload.read().map_err(|error| Rejection::malformed("payload", error.to_string()))?;
+        let wrong = |errors: Vec<DefinitionError>| {
+            Rejection::malformed("payload.definition", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        };
+        let definition = match payload.definition {
+            serde_json::Value::String(digest) => {
+                let digest: Digest = digest.parse().map_err(|error: String| Rejection::malformed("payload.definition", error))?;
+                let bytes = self.store.blob(&digest).map_err(|error| Rejection::malformed("payload.definition", error.to_string()))?;
+                let bytes = bytes.ok_or_else(|| Rejection::malformed("payload.definition", format!("no definition {digest} is here; send it whole")))?;
+                self.definition(&String::from_utf8_lossy(&bytes), Format::Json).map_err(wrong)?
+            }
+            other => self.definition(&other.to_string(), Format::Json).map_err(wrong)?,
+        };
+        Ok((definition, payload.input.unwrap_or_else(|| Json::trusted("{}"))))
+    }
+
+    /// Reads a definition, or remembers it, and checks that somebody offers its methods.
+    fn definition(&self, text: &str, format: Format) -> Result<Arc<Definition>, Vec<DefinitionError>> {
+        let digest = Digest::of(text.as_bytes());
+        let remembered = self.definitions.lock().get(&digest).cloned();
+        let definition = match remembered {
+            Some(definition) => definition,
+            None => {
+                let definition = Arc::new(Definition::parse(text, format)?);
+                self.definitions.lock().put(digest, definition.clone());
+                definition
+            }
+        };
+        let methods = self.roster.load().methods();
+        let errors = definition.check_methods(methods.iter().map(|method| &**method));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(definition)
+    }
+
+    async fn submitted(self: &Arc<Self>, at_door: AtDoor, definition: Arc<Definition>, input: Json) -> Answer {
+        // The submission's id is the workflow's: whoever submits twice is told of the same one.
+        let workflow_id = Text::from(at_door.draft.event_id.to_string());
+        let draft = at_door.draft.clone().of_workflow(&workflow_id).with_payload(Json::from_value(
+            &serde_json::json!({"name": &*definition.name, "definition": definition.digest, "input": input}),
+        ));
+        let submission = Submission {
+            workflow_id,
+            definition,
+            input,
+            correlation_id: draft.correlation_id.clone(),
+            cause: Text::from(draft.event_id.to_string()),
+            metadata: draft.metadata.clone(),
+            origin: at_door.caller.origin,
+            principal: at_door.caller.principal.clone(),
+        };
+        self.carry_out(AtDoor { draft, ..at_door }, Does::Submit(submission)).await
+    }
+
+    async fn cancelled(self: &Arc<Self>, at_door: AtDoor) -> Answer {
+        let payload: CancelPayload = match at_door.draft.payload.read() {
+            Ok(payload) => payload,
+            Err(error) => return Answer::rejected(Rejection::malformed("payload", error.to_string())),
+        };
+        let Some(workflow_id) = payload.workflow_id.map(Text::from).or_else(|| at_door.draft.workflow_id.clone()) else {
+            return Answer::rejected(Rejection::malformed("workflow_id", "required: the workflow to be cancelled"));
+        };
+        match self.show(&workflow_id).await {
+            Some(view) if !view.status.is_final() => {}
+            Some(view) => return Answer::rejected(Rejection::malformed("workflow_id", format!("'{workflow_id}' has ended already: {}", view.status.as_str()))),
+            None => return Answer::rejected(Rejection::malformed("workflow_id", format!("no workflow '{workflow_id}' is under way"))),
+        }
+        let by = at_door.caller.principal.clone().unwrap_or_else(|| at_door.draft.source_component.clone());
+        let draft = at_door.draft.clone().of_workflow(&workflow_id);
+        let does = Does::Cancel { workflow_id, reason: payload.reason.unwrap_or_else(|| "cancelled".to_owned()), by };
+        self.carry_out(AtDoor { draft, ..at_door }, does).await
+    }
+
+    /// Chain → loop; the answer goes out after the commit.
+    async fn carry_out(self: &Arc<Self>, at_door: AtDoor, does: Does) -> Answer {
+        let claim = match self.identify(&at_door).await {
+            Ok(claim) => claim,
+            Err(answer) => return answer,
+        };
+        let event_id = at_door.draft.event_id;
+        let workflow_id = at_door.draft.workflow_id.clone();
+        let asked = match self.ask_about(&at_door).await {
+            Ok(asked) => asked,
+            Err(answer) => return answer,
+        };
+        let (verdict, record, passed) = asked.chain.conclude_publish(at_door.draft.clone());
+        let notice = notice_of(&verdict, &at_door.draft);
+        let passed = match (passed, &verdict) {
+            // A command means what its sender wrote: a value in its place would be another command.
+            (_, Verdict::Proceed(Some(_)) | Verdict::Signal { signal: Signal::Fallback { .. }, .. }) => {
+                return Answer { event_id: Some(event_id), reason: Some("a control handler put another payload in place of a command's, which none may".to_owned()), ..Answer::new(Outcome::Refused) };
+            }
+            (Ok(passed), _) => passed,
+            (Err(_), _) => {
+                if let Some(notice) = notice {
+                    self.notify(Ok(notice));
+                }
+                return Answer { event_id: Some(event_id), ..answer_of(&verdict) };
+            }
+        };
+        let (reply, told) = oneshot::channel();
+        let command = Command {
+            passed,
+            given_id: at_door.given_id.is_some(),
+            record,
+            released: asked.outboxes,
+            notice,
+            outbox_row: at_door.outbox_row,
+            hops: at_door.hops,
+            does,
+            reply,
+        };
+        self.tell_loop(Message::Command(Box::new(command)));
+        let Ok(appended) = told.await else { return Answer::unknown("the workflows stand still; restart the host", event_id) };
+        drop(claim);
+        self.command_answer(appended, event_id, workflow_id).await
+    }
+
+    async fn command_answer(&self, appended: Result<Appended, AppendError>, event_id: Uuid, workflow_id: Option<Text>) -> Answer {
+        let (ticket, answer) = match appended {
+            Ok(appended) => {
+                let sequence = appended.events.first().map_or(0, |event| event.sequence_number);
+                (appended.ticket, Answer::appended(sequence, event_id, workflow_id))
+            }
+            Err(AppendError::Duplicate { found, .. }) => (found.ticket.clone(), Answer::duplicate(found.sequence, event_id, found.event.workflow_id.clone())),
+            Err(error) => return Answer::not_appended(&error, event_id),
+        };
+        match ticket.durable().await {
+            Ok(()) => answer,
+            Err(poisoned) => Answer::unknown(poisoned.to_string(), event_id),
+        }
+    }
+}

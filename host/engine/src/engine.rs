@@ -1,0 +1,404 @@
+//! The engine: what its parts share, how it starts and how it stops. Its verbs for edges and embedding programs are here too,
+//! each a call into the part that carries it out.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::{Semaphore, oneshot};
+use trackside_model::{
+    control::{Admitted, Notice},
+    event::{Filter, Incoming, Position, Text},
+    json::Json,
+    ports::Guest,
+    workflow::{Input, Machine, WorkflowView},
+};
+use trackside_store::{AppendError, Batch, Entry, Flush, ReadError, Store};
+
+use crate::{
+    answer::{Answer, Caller},
+    clock,
+    commands::{SubmitError, SubmitRequest},
+    definitions::Definitions,
+    fold,
+    guest_threads::{GuestThreads, WorkerRuntime},
+    host_side::HostSide,
+    identity::Identity,
+    latency::Latencies,
+    options::EngineOptions,
+    roster::{Roster, slot_of},
+    runs::Runs,
+    slot::PluginStatus,
+    subscription::Subscription,
+    tasks::{OnStop, Stopping, Tasks},
+    workflows::{LoopSender, Message, WorkflowLoop},
+};
+
+/// Messages that may wait for the workflow loop; whoever sends more waits.
+const MOST_MESSAGES: usize = 65_536;
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No thread, or no runtime, was to be had.
+    #[error("failed to start a thread: {0}")]
+    Threads(#[from] std::io::Error),
+    /// The log could not be read.
+    #[error("failed to recover from the log: {0}")]
+    Recovery(#[from] ReadError),
+    /// The log takes nothing.
+    #[error("failed to begin: {0}")]
+    Append(#[from] AppendError),
+}
+
+/// What the engine's parts share.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) host: Arc<HostSide>,
+    pub(crate) options: EngineOptions,
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) stopping: Stopping,
+    pub(crate) roster: ArcSwap<Roster>,
+    pub(crate) slots: Semaphore,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) definitions: Mutex<Definitions>,
+    pub(crate) guest_threads: GuestThreads,
+    pub(crate) observer_threads: GuestThreads,
+    pub(crate) workers: WorkerRuntime,
+    pub(crate) runs: Runs,
+    /// Observers that are being read for.
+    pub(crate) reading: Mutex<HashSet<Text>>,
+    pub(crate) checks: Latencies,
+    pub(crate) appends: Latencies,
+    pub(crate) ended: AtomicU64,
+    workflows: LoopSender,
+    stands_still: AtomicBool,
+    /// Serialises changes of the roster.
+    changing: Mutex<()>,
+}
+
+/// Figures of a running engine.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Stats {
+    /// The log's durable head.
+    pub events: u64,
+    /// Workflows that ended since the start.
+    pub workflows_ended: u64,
+    /// Control checks since the start.
+    pub checks: u64,
+    /// Median of a control check in microseconds.
+    pub check_p50_us: f64,
+    /// 99th percentile of the same.
+    pub check_p99_us: f64,
+    /// Median of an append in microseconds, from handing over to durable.
+    pub append_p50_us: f64,
+    /// 99th percentile of the same.
+    pub append_p99_us: f64,
+}
+
+/// A running engine. Cloning shares it.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Recovers from the log and starts, on the tokio runtime that this is called on.
+    ///
+    /// # Errors
+    /// [`StartError`], by what failed.
+    pub fn start(store: Store, host: Arc<HostSide>, options: EngineOptions) -> Result<Self, StartError> {
+        let tasks = Tasks::new(tokio::runtime::Handle::current());
+        let machine = Machine::new(fold::unfinished(&store)?);
+        let identity = Identity::new(options.dedup_window_ms, options.dedup_entries);
+        fold::window(&store, &identity, options.dedup_window_ms)?;
+        let (workflows, messages) = crossbeam_channel::bounded(MOST_MESSAGES);
+        let shared = Arc::new(Shared {
+            guest_threads: GuestThreads::start(&tasks, "guest", options.guest_threads)?,
+            observer_threads: GuestThreads::start(&tasks, "observer", options.observer_threads)?,
+            workers: WorkerRuntime::start(options.worker_threads)?,
+            slots: Semaphore::new(options.publish_slots),
+            stopping: tasks.stopping(),
+            definitions: Mutex::default(),
+            roster: ArcSwap::default(),
+            runs: Runs::default(),
+            reading: Mutex::default(),
+            checks: Latencies::default(),
+            appends: Latencies::default(),
+            ended: AtomicU64::new(0),
+            stands_still: AtomicBool::new(false),
+            changing: Mutex::default(),
+            store,
+            host,
+            options,
+            tasks,
+            identity,
+            workflows,
+        });
+        let workflow_loop = WorkflowLoop::new(Arc::downgrade(&shared), machine);
+        shared.tasks.thread("workflows", move || workflow_loop.run(&messages))?;
+        shared.announce("engine:started", json!({}))?;
+        Ok(Self { shared })
+    }
+
+    /// Everything that is to be loaded is loaded: what was under way before the start goes on.
+    pub fn ready(&self) {
+        let shared = &self.shared;
+        shared.tasks.spawn("outbox", OnStop::Drain, shared.clone().dispatch_outbox());
+        shared.tasks.spawn("heartbeats", OnStop::Abort, shared.clone().beat());
+        shared.notify(Notice::new("system:started", clock::fresh_id(), clock::now(), json!({"plugins": shared.roster.load().all().count()})));
+        shared.tell_loop(Message::Input(Box::new(Input::Recovered), None));
+    }
+
+    /// Takes a plugin version into service, in one step, in place of another of its name. Calls in flight finish on the version they began with.
+    pub fn install(&self, guest: Arc<dyn Guest>) {
+        self.shared.install(guest);
+    }
+
+    /// Takes a plugin out of service. `false` if there is none of this name.
+    pub fn remove(&self, name: &str, reason: &str) -> bool {
+        self.shared.remove(name, reason)
+    }
+
+    /// Takes note of a file or a version that did not load; what runs goes on.
+    pub fn refused(&self, name: &str, reason: &str) {
+        let running = self.shared.roster.load().get(name).map(|slot| slot.info().short_version());
+        let payload = json!({"plugin": name, "reason": reason, "running": running});
+        self.shared.notify(Notice::new("plugin:reload_failed", clock::fresh_id(), clock::now(), payload));
+    }
+
+    /// The plugins in service, by name.
+    pub fn plugins(&self) -> Vec<PluginStatus> {
+        self.shared.roster.load().all().map(|slot| slot.status()).collect()
+    }
+
+    /// Publishes one event: the answer comes when it is durable, or when it is clear that it will not be.
+    pub async fn publish(&self, incoming: Incoming, caller: Caller) -> Answer {
+        self.shared.publish(incoming, caller).await
+    }
+
+    /// Submits a workflow: the answer comes when it is durable.
+    ///
+    /// # Errors
+    /// [`SubmitError`] with everything that is wrong with the request.
+    pub async fn submit(&self, request: SubmitRequest, caller: Caller) -> Result<Answer, SubmitError> {
+        self.shared.submit(request, caller).await
+    }
+
+    /// Cancels a workflow.
+    pub async fn cancel(&self, workflow_id: &str, reason: String, caller: Caller) -> Answer {
+        let payload = json!({"workflow_id": workflow_id, "reason": reason});
+        let source = caller.principal.as_deref().unwrap_or("client").to_owned();
+        let incoming = Incoming {
+            event_type: "workflow:cancel".to_owned(),
+            source_component: source,
+            payload: Some(Json::from(payload)),
+            ..Incoming::default()
+        };
+        self.shared.publish(incoming, caller).await
+    }
+
+    /// Waits for a workflow's end, and for that to be durable. `None`: there is no such workflow.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log cannot be read.
+    pub async fn wait(&self, workflow_id: &str) -> Result<Option<WorkflowView>, ReadError> {
+        let (tell, told) = oneshot::channel();
+        self.shared.tell_loop(Message::Watch(Text::from(workflow_id), tell));
+        if let Ok(Some(ending)) = told.await
+            && ending.ticket.durable().await.is_ok()
+        {
+            return Ok(Some(ending.view));
+        }
+        self.workflow(workflow_id).await
+    }
+
+    /// A workflow as it stands. `None`: there is no such workflow.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log cannot be read.
+    pub async fn workflow(&self, workflow_id: &str) -> Result<Option<WorkflowView>, ReadError> {
+        match self.shared.show(&Text::from(workflow_id)).await {
+            Some(view) => Ok(Some(view)),
+            None => fold::workflow(&self.shared.store, workflow_id),
+        }
+    }
+
+    /// Reads the log from behind a position, and waits for more at its end.
+    pub fn subscribe(&self, filter: Filter, after: Position, narration: bool) -> Subscription {
+        Subscription::new(self.shared.store.clone(), filter, after, narration)
+    }
+
+    /// The store, for queries.
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// The registry, for the tasks of whoever runs this engine.
+    pub fn tasks(&self) -> &Arc<Tasks> {
+        &self.shared.tasks
+    }
+
+    /// Figures.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        let [check_p50_us, check_p99_us] = shared.checks.percentiles_us([0.5, 0.99]);
+        let [append_p50_us, append_p99_us] = shared.appends.percentiles_us([0.5, 0.99]);
+        Stats {
+            events: shared.store.durable_head(),
+            workflows_ended: shared.ended.load(Relaxed),
+            checks: shared.checks.count(),
+            check_p50_us,
+            check_p99_us,
+            append_p50_us,
+            append_p99_us,
+        }
+    }
+
+    /// Why the host can do no more than read, if that is so.
+    pub fn trouble(&self) -> Option<String> {
+        if let Some(poisoned) = self.shared.store.poisoned() {
+            return Some(poisoned.to_string());
+        }
+        self.shared.stands_still.load(Relaxed).then(|| "the workflows stand still; see the host's log, and restart the host".to_owned())
+    }
+
+    /// Stops: nothing more comes in, what is out has the grace period, the log is told, the threads are joined. The store stays open.
+    pub async fn stop(&self, grace: Duration) {
+        let shared = &self.shared;
+        shared.notify(Notice::new("system:stopping", clock::fresh_id(), clock::now(), json!({"grace_ms": grace.as_millis() as u64})));
+        shared.tasks.stop(grace).await;
+        shared.drain_runs(grace).await;
+        shared.tell_loop(Message::Stop);
+        shared.guest_threads.close();
+        shared.observer_threads.close();
+        let tasks = shared.tasks.clone();
+        tasks.join_threads();
+        if let Err(error) = shared.announce("engine:stopped", json!({})) {
+            tracing::warn!("the log was not told of the stop: {error}");
+        }
+    }
+}
+
+impl Shared {
+    fn announce(&self, event_type: &str, payload: serde_json::Value) -> Result<(), AppendError> {
+        if let Ok(notice) = Notice::new(event_type, clock::fresh_id(), clock::now(), payload) {
+            self.store.append(Batch::of([Entry::fresh(Admitted::notice(notice))]), Flush::Now)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the workflow loop. A loop that has come to an end takes nothing, and needs nothing.
+    pub(crate) fn tell_loop(&self, message: Message) {
+        let _ = self.workflows.send(message);
+    }
+
+    /// The loop has come to an end in trouble.
+    pub(crate) fn workflows_stopped(&self) {
+        self.stands_still.store(true, Relaxed);
+    }
+
+    /// A workflow that is under way.
+    pub(crate) async fn show(&self, workflow_id: &Text) -> Option<WorkflowView> {
+        let (tell, told) = oneshot::channel();
+        self.tell_loop(Message::Show(workflow_id.clone(), tell));
+        told.await.ok().flatten()
+    }
+
+    /// Tells the workflow loop who is in service now.
+    pub(crate) fn roster_changed(&self) {
+        let roster = self.roster.load();
+        self.tell_loop(Message::Input(Box::new(Input::Points(roster.points())), None));
+        self.tell_loop(Message::Input(Box::new(Input::Providers(roster.providers())), None));
+    }
+
+    fn install(self: &Arc<Self>, guest: Arc<dyn Guest>) {
+        let slot = slot_of(guest);
+        let before = {
+            let _changing = self.changing.lock();
+            let roster = self.roster.load();
+            let before = roster.get(slot.name()).cloned();
+            self.roster.store(Arc::new(roster.with(slot.clone())));
+            before
+        };
+        let info = slot.info();
+        let event_type = if before.is_some() { "plugin:reloaded" } else { "plugin:loaded" };
+        let payload = json!({
+            "plugin": &*info.name, "version": info.version, "settings": info.settings, "summary": info.summary, "roles": info.roles,
+            "effect_class": info.effect_class, "priority": info.priority, "on_fault": info.on_fault,
+            "before": before.map(|before| before.info().short_version()),
+        });
+        let about = |notice: Notice| notice.about_provider(&info.name);
+        self.notify(Notice::new(event_type, clock::fresh_id(), clock::now(), payload).map(about));
+        if info.roles.worker {
+            let methods: Vec<&str> = info.methods.iter().map(|method| &*method.name).collect();
+            self.notify(Notice::new("provider:registered", clock::fresh_id(), clock::now(), json!({"methods": methods, "workers": info.workers})).map(about));
+            for method in methods {
+                self.notify(Notice::new("method:available", clock::fresh_id(), clock::now(), json!({"method": method})).map(about));
+            }
+            self.notify(Notice::new("provider:available", clock::fresh_id(), clock::now(), json!({"workers": info.workers})).map(about));
+        }
+        self.roster_changed();
+        if info.roles.observer {
+            self.start_observer(&info.name);
+        }
+    }
+
+    fn remove(&self, name: &str, reason: &str) -> bool {
+        let removed = {
+            let _changing = self.changing.lock();
+            let roster = self.roster.load();
+            let Some(slot) = roster.get(name).cloned() else { return false };
+            self.roster.store(Arc::new(roster.without(name)));
+            slot
+        };
+        let info = removed.info();
+        let payload = json!({"plugin": &*info.name, "version": info.short_version(), "reason": reason});
+        let about = |notice: Notice| notice.about_provider(&info.name);
+        self.notify(Notice::new("plugin:unloaded", clock::fresh_id(), clock::now(), payload).map(about));
+        for method in &info.methods {
+            self.notify(Notice::new("method:unavailable", clock::fresh_id(), clock::now(), json!({"method": &*method.name})).map(about));
+        }
+        self.roster_changed();
+        true
+    }
+
+    /// Every provider that may be called says so now and then.
+    async fn beat(self: Arc<Self>) {
+        if self.options.heartbeat_ms == 0 {
+            return;
+        }
+        let mut beats = tokio::time::interval(Duration::from_millis(self.options.heartbeat_ms));
+        loop {
+            beats.tick().await;
+            for slot in self.roster.load().all().filter(|slot| slot.info().roles.worker && slot.may_be_called()) {
+                let status = slot.status();
+                let payload = json!({"calls": status.calls, "faults": status.faults, "p50_us": status.p50_us});
+                self.notify(Notice::new("provider:heartbeat", clock::fresh_id(), clock::now(), payload).map(|notice| notice.about_provider(slot.name())));
+            }
+        }
+    }
+
+    /// Waits for the calls to workers that are out, for as long as the grace lasts; what is cut is made again after the restart.
+    async fn drain_runs(&self, grace: Duration) {
+        let empty = async {
+            while !self.runs.lock().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(grace, empty).await.is_err() {
+            for (_, handle) in self.runs.lock().drain() {
+                handle.abort();
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! State from the log: the unfinished workflows at start, any workflow for showing, the window of contents.
+//! How one event changes the state is the model's `apply`.
+
+use std::sync::Arc;
+
+use trackside_model::{
+    catalogue,
+    event::{Event, Filter},
+    plugin::Digest,
+    time::Timestamp,
+    workflow::{Definition, State, WorkflowView},
+};
+use trackside_store::{Query, ReadError, ReadStore, Store};
+
+use crate::{
+    clock,
+    identity::{Identity, Original, sha2_key},
+};
+
+/// Events read at a time.
+const PAGE: usize = 1_000;
+/// Bytes read at a time.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// All workflows that have not ended, as the log has them.
+pub(crate) fn unfinished(store: &Store) -> Result<State, ReadError> {
+    let mut state = State::default();
+    for row in store.unfinished_workflows()? {
+        fold_into(&mut state, store, &row.workflow_id)?;
+    }
+    Ok(state)
+}
+
+/// A workflow as the log has it. `None`: there is no such workflow. Needs no running engine.
+///
+/// # Errors
+/// [`ReadError`] if the log cannot be read.
+pub fn workflow(store: &ReadStore, workflow_id: &str) -> Result<Option<WorkflowView>, ReadError> {
+    let mut state = State::default();
+    fold_into(&mut state, store, workflow_id)?;
+    Ok(WorkflowView::of(&state, workflow_id))
+}
+
+fn fold_into(state: &mut State, store: &ReadStore, workflow_id: &str) -> Result<(), ReadError> {
+    let mut after = 0;
+    loop {
+        let events = store.workflow_events(workflow_id, after, PAGE, PAGE_BYTES)?;
+        let Some(last) = events.last() else { return Ok(()) };
+        after = last.sequence_number;
+        for event in events {
+            if &*event.event_type == "workflow:submitted"
+                && let Some(definition) = definition_of(store, &event)?
+            {
+                state.provide(definition);
+            }
+            if let Err(error) = state.apply(&event) {
+                tracing::error!(workflow_id, "{error}; the workflow is left as it was before");
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn definition_of(store: &ReadStore, submitted: &Event) -> Result<Option<Arc<Definition>>, ReadError> {
+    let digest = submitted.payload.to_value()["definition"].as_str().and_then(|digest| digest.parse::<Digest>().ok());
+    let Some(bytes) = digest.map(|digest| store.blob(&digest)).transpose()?.flatten() else { return Ok(None) };
+    Ok(Definition::from_canonical(&String::from_utf8_lossy(&bytes)).ok().map(Arc::new))
+}
+
+/// Puts what edges published lately back into the window of contents.
+pub(crate) fn window(store: &Store, identity: &Identity, window_ms: u64) -> Result<(), ReadError> {
+    if window_ms == 0 {
+        return Ok(());
+    }
+    let now = clock::now();
+    let since = Timestamp(now.0.saturating_sub(window_ms * 1_000_000));
+    let mut query = Query { filter: Filter::default(), since: Some(since), limit: PAGE, ..Query::default() };
+    loop {
+        let page = store.query(&query)?;
+        for event in page.events {
+            if catalogue::entry(&event.event_type).is_some() {
+                continue;
+            }
+            let content = sha2_key::of(&event, *event.correlation_id != *event.event_id.to_string());
+            if let Ok(Some(found)) = store.find(&event.event_id) {
+                let original = Original { event_id: event.event_id, sequence_number: found.sequence, ticket: found.ticket, content };
+                identity.remember(content, original, event.recorded_at);
+            }
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}

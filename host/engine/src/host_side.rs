@@ -1,0 +1,134 @@
+//! The host's side of a guest's calls: time, kv, log, progress, cancellation. Everything that changes something waits in the outbox instead.
+//! What a guest was granted is checked by the plugin host before it asks here.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use serde_json::json;
+use trackside_model::{
+    control::{Admitted, Notice},
+    event::{Severity, Text},
+    json::Json,
+    ports::{HostCallError, HostCalls, KvValue, LogLine, TaskCall},
+    time::Timestamp,
+};
+use trackside_store::{Batch, Entry, Flush, Store};
+
+use crate::clock;
+
+/// `task:progress` events of one task a second; more are coalesced into the next.
+const MOST_PROGRESS_PER_S: u64 = 20;
+
+/// What guests reach of the host.
+pub struct HostSide {
+    store: Store,
+    /// Attempts that are no longer wanted, until their calls are over.
+    cancelled: Mutex<HashSet<Text>>,
+    progress: Mutex<HashMap<Text, Progress>>,
+    reported: Mutex<HashSet<String>>,
+}
+
+/// What an attempt has reported and the log has not been told.
+#[derive(Default)]
+struct Progress {
+    told_at: Timestamp,
+    fraction: Option<f64>,
+    chunks: Vec<Json>,
+}
+
+impl HostSide {
+    /// The host's side over this store.
+    pub fn new(store: Store) -> Arc<Self> {
+        Arc::new(Self { store, cancelled: Mutex::default(), progress: Mutex::default(), reported: Mutex::default() })
+    }
+
+    pub(crate) fn cancel(&self, idempotency_key: &Text) {
+        self.cancelled.lock().insert(idempotency_key.clone());
+    }
+
+    /// The call is over: what it reported last is told.
+    pub(crate) fn over(&self, task: &TaskCall) {
+        self.cancelled.lock().remove(&task.idempotency_key);
+        let left = self.progress.lock().remove(&task.idempotency_key);
+        if let Some(progress) = left.filter(|progress| progress.fraction.is_some() || !progress.chunks.is_empty()) {
+            self.tell_progress(task, progress.fraction, &progress.chunks);
+        }
+    }
+
+    fn tell_progress(&self, task: &TaskCall, fraction: Option<f64>, chunks: &[Json]) {
+        let payload = json!({"attempt": task.attempt, "fraction": fraction, "chunks": chunks});
+        let notice = Notice::new("task:progress", clock::fresh_id(), clock::now(), payload)
+            .map(|notice| notice.about_task(&task.correlation_id, &task.workflow_id, Some(&task.task_id)));
+        self.append(notice.map_err(|error| error.to_string()));
+    }
+
+    fn append(&self, notice: Result<Notice, String>) {
+        let appended = notice.and_then(|notice| {
+            self.store.append(Batch::of([Entry::fresh(Admitted::notice(notice))]), Flush::Lazy).map_err(|error| error.to_string())
+        });
+        if let Err(error) = appended {
+            tracing::error!("the log does not take a notice of the host: {error}");
+        }
+    }
+}
+
+impl HostCalls for HostSide {
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn kv_get(&self, plugin: &str, key: &str) -> Result<KvValue, HostCallError> {
+        self.store.kv_get(plugin, key).map_err(|error| HostCallError(error.to_string()))
+    }
+
+    fn kv_keys(&self, plugin: &str, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, HostCallError> {
+        self.store.kv_keys(plugin, prefix, after, limit).map_err(|error| HostCallError(error.to_string()))
+    }
+
+    fn kv_bytes(&self, plugin: &str) -> Result<u64, HostCallError> {
+        self.store.kv_bytes(plugin).map_err(|error| HostCallError(error.to_string()))
+    }
+
+    fn log(&self, plugin: &str, line: LogLine<'_>) {
+        let LogLine { level, message, correlation_id } = line;
+        match level {
+            Severity::Debug => tracing::debug!(target: "plugin", plugin, correlation_id, "{message}"),
+            Severity::Info => tracing::info!(target: "plugin", plugin, correlation_id, "{message}"),
+            Severity::Warning => tracing::warn!(target: "plugin", plugin, correlation_id, "{message}"),
+            Severity::Error | Severity::Critical => tracing::error!(target: "plugin", plugin, correlation_id, "{message}"),
+        }
+    }
+
+    fn progress(&self, task: &TaskCall, fraction: Option<f64>, chunk: Option<Json>) {
+        let now = clock::now();
+        let due = {
+            let mut progress = self.progress.lock();
+            let progress = progress.entry(task.idempotency_key.clone()).or_default();
+            progress.fraction = fraction.or(progress.fraction);
+            progress.chunks.extend(chunk);
+            let due = now.ms_since(progress.told_at) >= 1_000 / MOST_PROGRESS_PER_S;
+            due.then(|| std::mem::replace(progress, Progress { told_at: now, ..Progress::default() }))
+        };
+        if let Some(progress) = due {
+            self.tell_progress(task, progress.fraction, &progress.chunks);
+        }
+    }
+
+    fn cancelled(&self, task: &TaskCall) -> bool {
+        self.cancelled.lock().contains(&task.idempotency_key)
+    }
+
+    fn not_granted(&self, plugin: &str, what: &str, line: &str) {
+        if !self.reported.lock().insert(format!("{plugin}\u{1f}{what}")) {
+            return;
+        }
+        tracing::warn!(target: "plugin", plugin, "used {what} without the grant; to grant it, write {line} into its settings file");
+        let payload = json!({"plugin": plugin, "error": {"message": format!("{what} is not granted"), "grant": line}});
+        let notice = Notice::new("error:raised", clock::fresh_id(), clock::now(), payload)
+            .map(|notice| notice.about_provider(&Text::from(plugin)).severity(Severity::Warning));
+        self.append(notice.map_err(|error| error.to_string()));
+    }
+}

@@ -1,0 +1,191 @@
+//! Identity: an event is published once. By the publisher's id for as long as the log has it, else by content within a window.
+//! Settled before the chain, so that a thousand twins cost one check; the twins wait for the first one's answer.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use sha2_key::ContentKey;
+use tokio::sync::oneshot;
+use trackside_model::{event::Event, time::Timestamp};
+use trackside_store::Ticket;
+use uuid::Uuid;
+
+/// What two publishes of one event have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    /// The publisher's id.
+    Id(Uuid),
+    /// The content.
+    Content(ContentKey),
+}
+
+/// The first of its kind, as its twins are told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Original {
+    pub(crate) event_id: Uuid,
+    pub(crate) sequence_number: u64,
+    pub(crate) ticket: Ticket,
+    /// What was published: the same id with other content is a conflict.
+    pub(crate) content: ContentKey,
+}
+
+/// Whether a publish goes on.
+pub(crate) enum Claimed {
+    /// It is the first: settle or drop the claim.
+    First(Claim),
+    /// It was published before.
+    Twin(Original),
+    /// Its twin is under way: wait, then claim again if the twin came to nothing.
+    Wait(oneshot::Receiver<Option<Original>>),
+}
+
+/// The right to publish an event. Dropped unsettled, the next twin may try.
+pub(crate) struct Claim {
+    key: Key,
+    identity: Arc<Identity>,
+    settled: bool,
+}
+
+enum State {
+    UnderWay(Vec<oneshot::Sender<Option<Original>>>),
+    Known(Original),
+}
+
+#[derive(Default)]
+struct Known {
+    states: HashMap<Key, State>,
+    /// Contents in the order in which their window ends.
+    window: VecDeque<(Timestamp, Key)>,
+}
+
+/// What is under way and what the window remembers.
+pub(crate) struct Identity {
+    known: Mutex<Known>,
+    window_ms: u64,
+    most_entries: usize,
+}
+
+impl Identity {
+    pub(crate) fn new(window_ms: u64, most_entries: usize) -> Arc<Self> {
+        Arc::new(Self { known: Mutex::default(), window_ms, most_entries })
+    }
+
+    /// How two publishes of this event are told to be one; `None`: they never are.
+    pub(crate) fn key(&self, event: &Event, given_id: Option<Uuid>, content: ContentKey) -> Option<Key> {
+        match given_id {
+            Some(id) => Some(Key::Id(id)),
+            None if self.window_ms == 0 || is_repetitive(&event.event_type) => None,
+            None => Some(Key::Content(content)),
+        }
+    }
+
+    /// Claims the right to publish.
+    pub(crate) fn claim(self: &Arc<Self>, key: Key, now: Timestamp) -> Claimed {
+        let mut known = self.known.lock();
+        known.forget(now, self.window_ms, self.most_entries);
+        match known.states.get_mut(&key) {
+            None => {
+                known.states.insert(key, State::UnderWay(Vec::new()));
+                Claimed::First(Claim { key, identity: self.clone(), settled: false })
+            }
+            Some(State::UnderWay(twins)) => {
+                let (tell, told) = oneshot::channel();
+                twins.push(tell);
+                Claimed::Wait(told)
+            }
+            Some(State::Known(original)) => Claimed::Twin(original.clone()),
+        }
+    }
+
+    /// Puts an event of the log's tail back into the window, after a restart.
+    pub(crate) fn remember(&self, content: ContentKey, original: Original, at: Timestamp) {
+        let key = Key::Content(content);
+        let mut known = self.known.lock();
+        known.states.insert(key, State::Known(original));
+        known.window.push_back((at, key));
+    }
+}
+
+impl Known {
+    fn forget(&mut self, now: Timestamp, window_ms: u64, most_entries: usize) {
+        while let Some((at, key)) = self.window.front()
+            && (now.ms_since(*at) >= window_ms || self.window.len() > most_entries)
+        {
+            if matches!(self.states.get(key), Some(State::Known(_))) {
+                self.states.remove(key);
+            }
+            self.window.pop_front();
+        }
+    }
+}
+
+impl Claim {
+    /// The event is in the log, durable or about to be.
+    pub(crate) fn settle(mut self, original: Original, now: Timestamp) {
+        self.settled = true;
+        let mut known = self.identity.known.lock();
+        let twins = match self.key {
+            // The store knows ids from here on.
+            Key::Id(_) => known.states.remove(&self.key),
+            Key::Content(_) => {
+                known.window.push_back((now, self.key));
+                known.states.insert(self.key, State::Known(original.clone()))
+            }
+        };
+        drop(known);
+        tell(twins, Some(&original));
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.settled {
+            let twins = self.identity.known.lock().states.remove(&self.key);
+            tell(twins, None);
+        }
+    }
+}
+
+fn tell(twins: Option<State>, original: Option<&Original>) {
+    if let Some(State::UnderWay(twins)) = twins {
+        for twin in twins {
+            // A twin whose caller has gone needs no answer.
+            let _ = twin.send(original.cloned());
+        }
+    }
+}
+
+/// Types of which the same content again is news: heartbeats, ticks, metrics, progress; and commands, which go by id alone.
+fn is_repetitive(event_type: &str) -> bool {
+    let command = trackside_model::catalogue::entry(event_type).is_some_and(|entry| entry.owner == trackside_model::catalogue::Owner::Command);
+    let mut segments = event_type.split(':');
+    command || segments.next().is_some_and(|first| matches!(first, "tick" | "metrics")) || segments.any(|segment| matches!(segment, "heartbeat" | "metrics" | "progress"))
+}
+
+/// The digest of what makes two events the same.
+pub(crate) mod sha2_key {
+    use trackside_model::{event::Event, plugin::Digest};
+
+    /// The first half of a SHA-256.
+    pub(crate) type ContentKey = [u8; 16];
+
+    /// Over type, source, workflow, task, provider, the correlation that the publisher gave, and the canonical payload.
+    pub(crate) fn of(event: &Event, given_correlation: bool) -> ContentKey {
+        let mut text = String::with_capacity(256 + event.payload.as_str().len());
+        let correlation = if given_correlation { &*event.correlation_id } else { "" };
+        let ids = [event.workflow_id.as_deref(), event.task_id.as_deref(), event.provider_id.as_deref()];
+        for part in [&*event.event_type, &event.source_component, correlation].into_iter().chain(ids.map(Option::unwrap_or_default)) {
+            text.push_str(part);
+            // Control characters are refused at the door, so that this cannot be part of one.
+            text.push('\u{1f}');
+        }
+        text.push_str(&event.payload.canonical());
+        let Digest(digest) = Digest::of(text.as_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        key
+    }
+}

@@ -1,0 +1,52 @@
+//! The engine's knobs and limits, each with its name and default.
+//! Where they come from (file, environment, flags) is the server's.
+
+use trackside_model::event::EnvelopeLimits;
+
+/// How the engine runs.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Publishes under way at a time; more are answered busy.
+    pub publish_slots: usize,
+    /// Milliseconds that a publish or a workflow's point waits for its control chain, a free thread included.
+    pub chain_budget_ms: u64,
+    /// Threads on which control handlers run.
+    pub guest_threads: usize,
+    /// Threads on which observers run: how many observe at a time.
+    pub observer_threads: usize,
+    /// Threads on which workers compute. Workers that wait hold none.
+    pub worker_threads: usize,
+    /// Events that an observer is handed at a time, at most.
+    pub observer_batch: usize,
+    /// Deliveries of one event to an observer before it is a dead letter.
+    pub observer_deliveries: u32,
+    /// Bounds on what an edge may send.
+    pub envelope: EnvelopeLimits,
+    /// Milliseconds in which two events of the same content from an edge are one; 0: never.
+    pub dedup_window_ms: u64,
+    /// Contents remembered for that at most; past it the oldest is forgotten.
+    pub dedup_entries: usize,
+    /// Publishes by plugins that one event may lead to, one after the other.
+    pub most_hops: u32,
+    /// Milliseconds between two heartbeats of the providers; 0: none.
+    pub heartbeat_ms: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            publish_slots: 1_024,
+            chain_budget_ms: 1_000,
+            guest_threads: 4,
+            observer_threads: 10,
+            worker_threads: 2,
+            observer_batch: 256,
+            observer_deliveries: 5,
+            envelope: EnvelopeLimits::default(),
+            dedup_window_ms: 60_000,
+            dedup_entries: 100_000,
+            most_hops: 8,
+            heartbeat_ms: 10_000,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The outbox: what a call wants published is stored with what the call produced, and taken through the door afterwards.
+//! Under an id derived from its cause, so that a call that is delivered again publishes nothing twice.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use trackside_model::{
+    control::{Admitted, Notice},
+    event::{Event, Incoming, Text},
+    ports::Outbox,
+};
+use trackside_store::{Batch, Entry, Flush, OutboxEntry, OutboxRow};
+
+use crate::{answer::Outcome, clock, engine::Shared, publish::AtDoor};
+
+/// Publishes looked at in one go.
+const BATCH: usize = 256;
+/// How long a publish that was answered busy waits before it is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+/// A look without being woken, as a safety net.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// Puts what calls released into the batch of what they produced. `cause` is the event at hand.
+pub(crate) fn release(batch: &mut Batch, outboxes: Vec<(Text, Outbox)>, cause: &Event, hops: u32) {
+    for (plugin, outbox) in outboxes {
+        release_one(batch, plugin, outbox, cause, hops);
+    }
+}
+
+/// The same for one call.
+pub(crate) fn release_one(batch: &mut Batch, plugin: Text, outbox: Outbox, cause: &Event, hops: u32) {
+    for publish in outbox.publishes {
+        let causation_id = publish.cause.as_deref().map_or_else(|| Text::from(cause.event_id.to_string()), Text::from);
+        batch.outbox_put.push(OutboxRow {
+            plugin: plugin.clone(),
+            correlation_id: publish.correlation_id.as_deref().map_or_else(|| cause.correlation_id.clone(), Text::from),
+            causation_id: Some(causation_id),
+            workflow_id: cause.workflow_id.clone(),
+            task_id: cause.task_id.clone(),
+            hops: hops + 1,
+            publish,
+        });
+    }
+    if !outbox.kv_reads.is_empty() {
+        batch.kv_reads.push((plugin.clone(), outbox.kv_reads));
+    }
+    if !outbox.kv_writes.is_empty() {
+        batch.kv.push((plugin, outbox.kv_writes));
+    }
+}
+
+/// Publishes by plugins that led to an event: carried in its metadata, so that it survives a restart.
+pub(crate) fn hops_of(event: &Event) -> u32 {
+    event.metadata.get("hops").and_then(|hops| hops.parse().ok()).unwrap_or(0)
+}
+
+impl Shared {
+    /// Takes stored publishes through the door, in order, until the host stops.
+    pub(crate) async fn dispatch_outbox(self: Arc<Self>) {
+        let mut stopping = self.tasks.stopping();
+        let mut durable = self.store.watch_durable();
+        let mut after = 0;
+        loop {
+            durable.mark_unchanged();
+            let entries = self.store.outbox(after, BATCH).unwrap_or_else(|error| {
+                tracing::error!("the outbox cannot be read: {error}");
+                Vec::new()
+            });
+            let mut put_off = false;
+            for entry in &entries {
+                if stopping.is_set() {
+                    return;
+                }
+                put_off |= !self.take_through(entry).await;
+                after = entry.id;
+            }
+            if put_off {
+                after = 0;
+                tokio::select! { () = tokio::time::sleep(RETRY) => {} () = stopping.wait() => return }
+            } else if entries.is_empty() {
+                tokio::select! { _ = durable.changed() => {} () = tokio::time::sleep(IDLE) => {} () = stopping.wait() => return }
+            }
+        }
+    }
+
+    /// `false`: it stays, and is taken up again.
+    async fn take_through(self: &Arc<Self>, entry: &OutboxEntry) -> bool {
+        let row = &entry.row;
+        if row.hops > self.options.most_hops {
+            let reason = format!("{} publishes by plugins led to it, one after the other; {} are allowed", row.hops, self.options.most_hops);
+            return self.refuse(entry, "too_many_hops", &reason);
+        }
+        let publish = row.publish.clone();
+        if publish.raised {
+            return self.raise(entry);
+        }
+        let mut metadata = publish.metadata;
+        metadata.insert("hops".to_owned(), row.hops.to_string());
+        let text = |text: &Option<Text>| text.as_deref().map(str::to_owned);
+        let incoming = Incoming {
+            event_id: Some(publish.event_id),
+            event_type: publish.event_type,
+            timestamp: publish.timestamp,
+            source_component: String::new(),
+            correlation_id: Some(row.correlation_id.to_string()),
+            causation_id: text(&row.causation_id),
+            workflow_id: text(&row.workflow_id),
+            task_id: text(&row.task_id),
+            provider_id: None,
+            severity: Some(publish.severity),
+            payload: Some(publish.payload),
+            metadata,
+        };
+        let draft = match incoming.into_plugin_draft(&row.plugin, clock::now(), publish.event_id, &self.options.envelope) {
+            Ok(draft) => draft,
+            Err(rejection) => return self.refuse(entry, "refused", &rejection.to_string()),
+        };
+        let answer = self.enter(AtDoor::of_plugin(draft, entry.id, row.hops, &row.plugin)).await;
+        match answer.outcome {
+            Outcome::Appended | Outcome::Skipped => true,
+            Outcome::Busy | Outcome::Unknown => false,
+            // The same publish of a call that was delivered again.
+            Outcome::Duplicate => self.done(entry),
+            Outcome::Refused if answer.by.is_some() => true,
+            Outcome::Refused => self.refuse(entry, "refused", answer.reason.as_deref().unwrap_or_default()),
+        }
+    }
+
+    fn done(&self, entry: &OutboxEntry) -> bool {
+        self.store.append(Batch { outbox_done: vec![entry.id], ..Batch::default() }, Flush::Lazy).is_ok()
+    }
+
+    /// An error that a plugin raised becomes an event of the plugin host.
+    fn raise(&self, entry: &OutboxEntry) -> bool {
+        let row = &entry.row;
+        let payload = json!({"plugin": &*row.plugin, "cause": row.causation_id.as_deref(), "error": row.publish.payload});
+        self.tell_and_end(entry, "error:raised", payload)
+    }
+
+    /// What cannot be published is a dead letter, told with its reason.
+    fn refuse(&self, entry: &OutboxEntry, code: &str, reason: &str) -> bool {
+        let row = &entry.row;
+        let payload = json!({
+            "plugin": &*row.plugin, "code": code, "reason": reason, "hops": row.hops,
+            "event_type": row.publish.event_type, "payload": row.publish.payload, "cause": row.causation_id.as_deref(),
+        });
+        self.tell_and_end(entry, "event:dead_lettered", payload)
+    }
+
+    fn tell_and_end(&self, entry: &OutboxEntry, event_type: &str, payload: serde_json::Value) -> bool {
+        let row = &entry.row;
+        let workflow_id = row.workflow_id.clone();
+        let notice = Notice::new(event_type, clock::fresh_id(), clock::now(), payload).map(|notice| match workflow_id {
+            Some(workflow_id) => notice.about_task(&row.correlation_id, &workflow_id, row.task_id.as_ref()),
+            None => notice.correlated(&row.correlation_id),
+        });
+        let Ok(notice) = notice.map_err(|error| tracing::error!("{error}")) else { return false };
+        let batch = Batch { outbox_done: vec![entry.id], ..Batch::of([Entry::fresh(Admitted::notice(notice))]) };
+        self.store.append(batch, Flush::Lazy).is_ok()
+    }
+}

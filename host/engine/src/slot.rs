@@ -1,0 +1,147 @@
+//! A plugin version in service: the guest, its breaker, and what is known of its calls.
+//! The rules of the breaker are the model's; telling the log of its turns is `calls`'.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use trackside_model::{
+    breaker::{Breaker, BreakerState, Permission, Transition},
+    event::Text,
+    plugin::PluginInfo,
+    ports::{Fault, FaultKind, Guest},
+    time::Timestamp,
+};
+
+use crate::{clock, latency::Latencies};
+
+/// A plugin version in service.
+pub(crate) struct Slot {
+    guest: Arc<dyn Guest>,
+    breaker: Mutex<Breaker>,
+    calls: AtomicU64,
+    faults: AtomicU64,
+    last_fault: Mutex<Option<LastFault>>,
+    latencies: Latencies,
+}
+
+/// The last fault, for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastFault {
+    /// Its true cause.
+    pub kind: FaultKind,
+    /// What happened.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A plugin as it is shown to people and clients.
+#[derive(Clone, Debug, Serialize)]
+pub struct PluginStatus {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub info: PluginInfo,
+    /// `serving`, or `quarantined` while its breaker is open.
+    pub state: &'static str,
+    /// Milliseconds until a probe, while quarantined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Calls since it came into service.
+    pub calls: u64,
+    /// Calls of those that ended in a fault.
+    pub faults: u64,
+    /// The last fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_fault: Option<LastFault>,
+    /// Median of its calls' time in microseconds, waiting for an instance included.
+    pub p50_us: f64,
+    /// 99th percentile of the same.
+    pub p99_us: f64,
+}
+
+impl Slot {
+    pub(crate) fn new(guest: Arc<dyn Guest>) -> Self {
+        let breaker = Breaker::new(guest.info().breaker);
+        Self {
+            guest,
+            breaker: Mutex::new(breaker),
+            calls: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            last_fault: Mutex::default(),
+            latencies: Latencies::default(),
+        }
+    }
+
+    pub(crate) fn info(&self) -> &PluginInfo {
+        self.guest.info()
+    }
+
+    pub(crate) fn guest(&self) -> &Arc<dyn Guest> {
+        &self.guest
+    }
+
+    /// Whether its breaker lets a call through; a probe counts as one.
+    pub(crate) fn permission(&self, now: Timestamp) -> Permission {
+        self.breaker.lock().allow(now)
+    }
+
+    /// Whether a call would be let through, without taking a probe.
+    pub(crate) fn may_be_called(&self) -> bool {
+        let breaker = self.breaker.lock();
+        match breaker.state() {
+            BreakerState::Closed => true,
+            BreakerState::Open => breaker.open_until().is_some_and(|until| until <= clock::now()),
+            BreakerState::HalfOpen => false,
+        }
+    }
+
+    /// Milliseconds until it may be called again, while quarantined.
+    pub(crate) fn retry_after_ms(&self) -> Option<u64> {
+        let breaker = self.breaker.lock();
+        match breaker.state() {
+            BreakerState::Closed => None,
+            BreakerState::Open | BreakerState::HalfOpen => Some(breaker.open_until().map_or(0, |until| until.ms_since(clock::now()))),
+        }
+    }
+
+    /// Takes note of a call. Cancelled calls say nothing about the plugin.
+    pub(crate) fn called(&self, fault: Option<&Fault>, duration_ns: u64, now: Timestamp) -> Option<Transition> {
+        self.calls.fetch_add(1, Relaxed);
+        self.latencies.record(duration_ns);
+        match fault {
+            None => self.breaker.lock().success(now),
+            Some(fault) if fault.kind == FaultKind::Cancelled => {
+                self.breaker.lock().abandon(now);
+                None
+            }
+            Some(fault) => {
+                self.faults.fetch_add(1, Relaxed);
+                *self.last_fault.lock() = Some(LastFault { kind: fault.kind, message: fault.message.clone(), at: now });
+                self.breaker.lock().fault(now, fault.kind == FaultKind::Deadline)
+            }
+        }
+    }
+
+    pub(crate) fn status(&self) -> PluginStatus {
+        let retry_after_ms = self.retry_after_ms();
+        let [p50_us, p99_us] = self.latencies.percentiles_us([0.5, 0.99]);
+        PluginStatus {
+            info: self.info().clone(),
+            state: if retry_after_ms.is_some() { "quarantined" } else { "serving" },
+            retry_after_ms,
+            calls: self.calls.load(Relaxed),
+            faults: self.faults.load(Relaxed),
+            last_fault: self.last_fault.lock().clone(),
+            p50_us,
+            p99_us,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Text {
+        &self.info().name
+    }
+}

@@ -1,0 +1,472 @@
+//! What a single task does next: ready, queued, assigned, run, judged, retried, skipped or ended.
+//! The workflow around it, and the questions themselves, are in `machine`.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    facts::{Outcome, RetryScheduled, TaskCompleted, TaskError, TaskFailed, TaskSkipped, TaskStarted},
+    flight::{Asked, Place, Provider, Run, Timer},
+    machine::{Effect, Env, Machine, QuestionKey, RunKey, Step, narrated},
+    references::{Source, Substitution},
+    state::{TaskStatus, Workflow},
+    story,
+};
+use crate::{
+    control::{DecisionPoint, Signal, Verdict},
+    event::Text,
+    json::Json,
+    narration::Moment,
+    plugin::EffectClass,
+    ports::{Failure, Fault, TaskCall},
+    time::Timestamp,
+};
+
+/// Attempts that control handlers may bring a task to, whatever its own policy says.
+pub(super) const MOST_ATTEMPTS: u32 = 100;
+/// Milliseconds until a queue is looked at again whose every provider was passed over.
+const PASSED_OVER_MS: u64 = 1_000;
+
+impl Machine {
+    /// A task's dependencies are there.
+    pub(super) fn ready(&mut self, workflow_id: &Text, task: usize, env: &mut Env<'_>, step: &mut Step) {
+        if self.flight.points.contains(DecisionPoint::TaskReady) {
+            self.ask(workflow_id, Some(task), DecisionPoint::TaskReady, Asked::Nothing, env, step);
+        } else {
+            self.enqueue(workflow_id, task);
+        }
+    }
+
+    fn enqueue(&mut self, workflow_id: &Text, task: usize) {
+        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
+        let definition = workflow.definition.clone();
+        let definition = &definition.tasks[task];
+        self.flight.enqueue(&definition.method, definition.priority, workflow_id, task);
+    }
+
+    /// Looks at every queue.
+    pub(super) fn assign_all(&mut self, env: &mut Env<'_>, step: &mut Step) {
+        let methods: Vec<Text> = self.flight.queues.iter().filter(|(_, queue)| !queue.is_empty()).map(|(method, _)| method.clone()).collect();
+        for method in methods {
+            self.assign(&method, env, step);
+        }
+    }
+
+    /// Gives a method's queued tasks to providers, as long as there are both.
+    pub(super) fn assign(&mut self, method: &Text, env: &mut Env<'_>, step: &mut Step) {
+        let mut set_aside = Vec::new();
+        while let Some(place) = self.flight.queues.get_mut(method).and_then(std::collections::BinaryHeap::pop) {
+            if !self.still_queued(&place) {
+                continue;
+            }
+            let task = (place.workflow_id.clone(), place.task);
+            let (candidates, chosen) = self.choose(method, &task, env);
+            match chosen {
+                Some(provider) if self.flight.points.contains(DecisionPoint::CandidateFound) => {
+                    self.ask(&place.workflow_id, Some(place.task), DecisionPoint::CandidateFound, Asked::Candidate(provider.provider_id), env, step);
+                }
+                Some(provider) => self.start_task(&place.workflow_id, place.task, &provider, candidates, env, step),
+                None => {
+                    let passed_over = self.flight.passed_over.remove(&task).is_some();
+                    set_aside.push(place);
+                    // Somebody else's task may still find a provider that this one was told to pass over.
+                    if !passed_over {
+                        break;
+                    }
+                    self.flight.at(env.now.plus_ms(PASSED_OVER_MS), Timer::Queue(method.clone()));
+                }
+            }
+        }
+        if let Some(queue) = self.flight.queues.get_mut(method) {
+            queue.extend(set_aside);
+            if queue.is_empty() {
+                self.flight.queues.remove(method);
+            }
+        }
+    }
+
+    fn still_queued(&self, place: &Place) -> bool {
+        self.state.workflows.get(&place.workflow_id).is_some_and(|workflow| {
+            let task = &workflow.tasks[place.task];
+            let under_way = self.flight.runs.contains_key(&RunKey { workflow_id: place.workflow_id.clone(), task: place.task, attempt: task.attempt });
+            !workflow.status.is_final() && !task.status.is_final() && !under_way
+        })
+    }
+
+    /// Of two random providers that have a free place, the one with more of it.
+    fn choose(&self, method: &Text, task: &(Text, usize), env: &mut Env<'_>) -> (usize, Option<Provider>) {
+        let passed_over = self.flight.passed_over.get(task);
+        let able = |provider: &&Provider| {
+            provider.allowed
+                && provider.methods.contains(method)
+                && self.flight.free(provider) > 0
+                && !passed_over.is_some_and(|passed| passed.contains(&provider.provider_id))
+        };
+        let candidates: Vec<&Provider> = self.flight.providers.iter().filter(able).collect();
+        if candidates.len() < 2 {
+            return (candidates.len(), candidates.first().map(|&provider| provider.clone()));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number in 0..len")]
+        let mut pick = || candidates[((env.chance.unit() * candidates.len() as f64) as usize).min(candidates.len() - 1)];
+        let (one, other) = (pick(), pick());
+        let share = |provider: &Provider| f64::from(self.flight.free(provider)) / f64::from(provider.capacity.max(1));
+        let best = if share(other) > share(one) { other } else { one };
+        (candidates.len(), Some(best.clone()))
+    }
+
+    fn start_task(&mut self, workflow_id: &Text, index: usize, provider: &Provider, candidates: usize, env: &mut Env<'_>, step: &mut Step) {
+        let queue_depth = self.state.workflows.get(workflow_id).map_or(0, |workflow| self.flight.depth(&workflow.definition.tasks[index].method));
+        let amended = self.flight.amended.remove(&(workflow_id.clone(), index));
+        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
+        let (parameters, substitutions) = match workflow.parameters(index, amended.as_ref()) {
+            Ok(resolved) => resolved,
+            Err(message) => return self.unresolved(workflow_id, index, &message, env, step),
+        };
+        let (definition, task) = (&workflow.definition.tasks[index], &workflow.tasks[index]);
+        let redelivered = task.status == TaskStatus::Running;
+        let attempt = if redelivered { task.attempt } else { task.attempt + 1 };
+        let deadline = definition.timeout_ms.map(|timeout_ms| env.now.plus_ms(timeout_ms));
+        let timeout_ms = definition.timeout_ms.unwrap_or(provider.timeout_ms).min(provider.timeout_ms);
+        let told = story::TaskStart { provider_id: &provider.provider_id, candidates, queue_depth, substitutions: &substitutions, resolved_at: env.now };
+        let fact = TaskStarted { method: definition.method.clone(), attempt, version: provider.version.clone(), deadline, parameters: amended, redelivered };
+        let event = workflow.about(Some(index), workflow.event("task:started", env, &fact));
+        let mut event = narrated(event, &story::of_task_start(workflow, index, env.now, &told));
+        event.provider_id = Some(provider.provider_id.clone());
+        let key = RunKey { workflow_id: workflow_id.clone(), task: index, attempt };
+        let call = TaskCall {
+            method: definition.method.clone(),
+            parameters,
+            workflow_id: workflow_id.clone(),
+            task_id: definition.id.clone(),
+            attempt,
+            idempotency_key: Text::from(format!("{workflow_id}/{}/{attempt}", definition.id)),
+            correlation_id: workflow.correlation_id.clone(),
+            cause: Text::from(event.event_id.to_string()),
+            timeout_ms,
+            metadata: workflow.metadata.clone(),
+        };
+        self.apply(event, step);
+        self.flight.passed_over.remove(&(workflow_id.clone(), index));
+        *self.flight.busy.entry(provider.provider_id.clone()).or_default() += 1;
+        self.flight.runs.insert(key.clone(), Run { provider_id: provider.provider_id.clone(), attempt });
+        if let Some(deadline) = deadline {
+            self.flight.at(deadline, Timer::Attempt(key.clone()));
+        }
+        let after_commit = provider.effect_class == EffectClass::Effectful;
+        step.effects.push(Effect::Run { key, provider_id: provider.provider_id.clone(), call, after_commit });
+    }
+
+    fn unresolved(&mut self, workflow_id: &Text, index: usize, message: &str, env: &mut Env<'_>, step: &mut Step) {
+        let error = TaskError::verdict("parameters", message);
+        let moments = [Moment::new("parameters:resolve_requested", env.now), Moment::new("parameters:resolution_failed", env.now).with(json!({"reason": message}))];
+        self.fail_task(workflow_id, index, error, None, &moments, env, step);
+    }
+
+    /// A call to a worker is over.
+    pub(super) fn finished(&mut self, key: &RunKey, outcome: Result<Result<Json, Failure>, Fault>, env: &mut Env<'_>, step: &mut Step) {
+        let Some(run) = self.flight.runs.remove(key) else {
+            step.accepted = false;
+            return;
+        };
+        self.flight.release(&run.provider_id);
+        let outcome = match outcome {
+            Ok(Ok(result)) => Outcome::Result(result),
+            Ok(Err(failure)) => Outcome::Error(failure.into()),
+            Err(fault) => Outcome::Error(fault.into()),
+        };
+        self.judge(&key.workflow_id, key.task, outcome, env, step);
+        self.assign_all(env, step);
+    }
+
+    pub(super) fn attempt_timed_out(&mut self, key: &RunKey, env: &mut Env<'_>, step: &mut Step) {
+        let Some(run) = self.flight.runs.remove(key) else { return };
+        self.flight.release(&run.provider_id);
+        step.effects.push(Effect::Cut(key.clone()));
+        let timeout_ms = self.state.workflows.get(&key.workflow_id).and_then(|workflow| workflow.definition.tasks[key.task].timeout_ms);
+        let message = format!("no answer within the attempt's {} ms", timeout_ms.unwrap_or_default());
+        let error = TaskError { retryable: true, ..TaskError::verdict("timeout", message) };
+        self.judge(&key.workflow_id, key.task, Outcome::Error(error), env, step);
+        self.assign_all(env, step);
+    }
+
+    /// Has the chain judge what an attempt came to, or goes by the task's own rules where nobody wants to.
+    fn judge(&mut self, workflow_id: &Text, task: usize, outcome: Outcome, env: &mut Env<'_>, step: &mut Step) {
+        let point = match outcome {
+            Outcome::Result(_) => DecisionPoint::TaskCompleted,
+            Outcome::Error(_) => DecisionPoint::TaskFailed,
+        };
+        if self.flight.points.contains(point) {
+            return self.ask(workflow_id, Some(task), point, Asked::Outcome(outcome), env, step);
+        }
+        match outcome {
+            Outcome::Result(result) => self.complete_task(workflow_id, task, result, None, env, step),
+            Outcome::Error(error) => self.own_policy(workflow_id, task, error, env, step),
+        }
+    }
+
+    /// The task's own retry policy.
+    fn own_policy(&mut self, workflow_id: &Text, index: usize, error: TaskError, env: &mut Env<'_>, step: &mut Step) {
+        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
+        let (policy, attempt) = (&workflow.definition.tasks[index].retry, workflow.tasks[index].attempt);
+        if !error.retryable || attempt >= policy.max_attempts {
+            return self.fail_task(workflow_id, index, error, None, &[], env, step);
+        }
+        let delay_ms = policy.delay_ms(attempt, env.chance.unit()).max(error.retry_after_ms.unwrap_or(0));
+        self.retry_task(workflow_id, index, error, delay_ms, None, env, step);
+    }
+
+    fn retry_task(&mut self, workflow_id: &Text, index: usize, error: TaskError, delay_ms: u64, by: Option<Text>, env: &mut Env<'_>, step: &mut Step) {
+        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
+        let (method, attempt) = (workflow.definition.tasks[index].method.clone(), workflow.tasks[index].attempt);
+        let moments = error_moments(workflow, index, &error, env.now);
+        let failed = workflow.task_event(index, "task:failed", env, &TaskFailed { method, attempt, error, is_final: false, by: by.clone() });
+        let at = env.now.plus_ms(delay_ms);
+        self.apply(narrated(failed, &moments), step);
+        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
+        let event = workflow.about(Some(index), workflow.event("task:retry_scheduled", env, &RetryScheduled { attempt: attempt + 1, at, delay_ms, by }));
+        self.apply(event, step);
+        self.flight.at(at, Timer::Task(workflow_id.clone(), index));
+    }
+
+    /// The task fails for good, and its workflow with it.
+    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
+    fn fail_task(&mut self, workflow_id: &Text, index: usize, error: TaskError, by: Option<Text>, moments: &[Moment], env: &mut Env<'_>, step: &mut Step) {
+        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
+        let (method, attempt) = (workflow.definition.tasks[index].method.clone(), workflow.tasks[index].attempt);
+        let mut moments = moments.to_vec();
+        moments.extend(error_moments(workflow, index, &error, env.now));
+        let event = workflow.task_event(index, "task:failed", env, &TaskFailed { method, attempt, error, is_final: true, by });
+        self.apply(narrated(event, &moments), step);
+        self.complete_if_done(workflow_id, env, step);
+    }
+
+    fn complete_task(&mut self, workflow_id: &Text, index: usize, result: Json, by: Option<Text>, env: &mut Env<'_>, step: &mut Step) {
+        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
+        let (definition, task) = (&workflow.definition.tasks[index], &workflow.tasks[index]);
+        let duration_ms = task.started_at.map_or(0, |started_at| env.now.ms_since(started_at));
+        let fact = TaskCompleted { method: definition.method.clone(), attempt: task.attempt, result, duration_ms, by };
+        let event = workflow.task_event(index, "task:completed", env, &fact);
+        let event = narrated(event, &story::of_task_end(workflow, index, env.now));
+        let applied = self.apply(event, step);
+        self.go_on(workflow_id, applied.ready, env, step);
+    }
+
+    fn skip_task(&mut self, workflow_id: &Text, index: usize, reason: String, by: Option<Text>, env: &mut Env<'_>, step: &mut Step) {
+        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
+        let event = workflow.task_event(index, "task:skipped", env, &TaskSkipped { reason, by });
+        let applied = self.apply(event, step);
+        self.go_on(workflow_id, applied.ready, env, step);
+    }
+
+    fn go_on(&mut self, workflow_id: &Text, ready: Vec<usize>, env: &mut Env<'_>, step: &mut Step) {
+        for task in ready {
+            self.ready(workflow_id, task, env, step);
+        }
+        self.complete_if_done(workflow_id, env, step);
+        self.assign_all(env, step);
+    }
+
+    /// The chain has come to a verdict on a task.
+    pub(super) fn task_answered(&mut self, key: &QuestionKey, task: usize, verdict: Verdict, asked: Asked, env: &mut Env<'_>, step: &mut Step) {
+        let workflow_id = &key.workflow_id;
+        match verdict {
+            Verdict::Proceed(amended) => self.task_proceeds(workflow_id, task, asked, key.point, amended, env, step),
+            Verdict::Held { by, reason, .. } => self.task_signal(workflow_id, task, key.point, by, Signal::Error(reason), asked, env, step),
+            Verdict::Signal { by, signal } => self.task_signal(workflow_id, task, key.point, by, signal, asked, env, step),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
+    fn task_proceeds(&mut self, workflow_id: &Text, task: usize, asked: Asked, point: DecisionPoint, amended: Option<Json>, env: &mut Env<'_>, step: &mut Step) {
+        match (point, asked) {
+            (_, Asked::Outcome(Outcome::Result(result))) => self.complete_task(workflow_id, task, amended.unwrap_or(result), None, env, step),
+            (_, Asked::Outcome(Outcome::Error(error))) => self.own_policy(workflow_id, task, error, env, step),
+            (_, Asked::Candidate(provider_id)) => {
+                let provider = self.flight.providers.iter().find(|provider| provider.provider_id == provider_id && provider.allowed);
+                match provider.filter(|provider| self.flight.free(provider) > 0).cloned() {
+                    Some(provider) => self.start_task(workflow_id, task, &provider, 1, env, step),
+                    None => self.enqueue(workflow_id, task),
+                }
+                self.assign_all(env, step);
+            }
+            (_, Asked::Nothing) => {
+                if let Some(parameters) = amended {
+                    self.flight.amended.insert((workflow_id.clone(), task), parameters);
+                }
+                self.enqueue(workflow_id, task);
+                self.assign_all(env, step);
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
+    fn task_signal(&mut self, workflow_id: &Text, task: usize, point: DecisionPoint, by: Text, signal: Signal, asked: Asked, env: &mut Env<'_>, step: &mut Step) {
+        let attempt = self.state.workflows.get(workflow_id).map_or(0, |workflow| workflow.tasks[task].attempt);
+        let outcome = match &asked {
+            Asked::Outcome(outcome) => Some(outcome.clone()),
+            _ => None,
+        };
+        match (signal, asked) {
+            (Signal::Proceed(value), asked) => self.task_proceeds(workflow_id, task, asked, point, value, env, step),
+            (Signal::Skip(reason), Asked::Candidate(provider_id)) => {
+                self.tell(workflow_id, Some(task), "control:skipped", point, by, reason, env, step);
+                self.flight.passed_over.entry((workflow_id.clone(), task)).or_default().insert(provider_id);
+                self.enqueue(workflow_id, task);
+                self.assign_all(env, step);
+            }
+            (Signal::Skip(reason), Asked::Outcome(Outcome::Result(_))) => {
+                self.tell(workflow_id, Some(task), "control:skipped", point, by.clone(), reason, env, step);
+                self.complete_task(workflow_id, task, Json::null(), Some(by), env, step);
+            }
+            (Signal::Skip(reason), _) => {
+                self.tell(workflow_id, Some(task), "control:skipped", point, by.clone(), reason.clone(), env, step);
+                self.skip_task(workflow_id, task, reason, Some(by), env, step);
+            }
+            (Signal::Fallback { value, reason }, asked) => match asked {
+                // A candidate has nothing that a value could stand for.
+                Asked::Candidate(_) => self.hold(workflow_id, task, point, by, format!("fallback means nothing at a candidate: {reason}"), outcome, env, step),
+                _ => {
+                    self.tell(workflow_id, Some(task), "control:fallback", point, by.clone(), reason, env, step);
+                    self.complete_task(workflow_id, task, value, Some(by), env, step);
+                }
+            },
+            (Signal::Fail(reason), _) => {
+                self.tell(workflow_id, Some(task), "control:failed", point, by.clone(), reason.clone(), env, step);
+                let error = match outcome {
+                    Some(Outcome::Error(error)) => error,
+                    _ => TaskError::verdict("refused", reason),
+                };
+                self.fail_task(workflow_id, task, error, Some(by), &[], env, step);
+            }
+            (Signal::Retry { after_ms, reason }, Asked::Outcome(outcome)) if attempt < MOST_ATTEMPTS => {
+                let error = match outcome {
+                    Outcome::Error(error) => error,
+                    Outcome::Result(_) => TaskError { retryable: true, ..TaskError::verdict("retried", reason.clone()) },
+                };
+                let own = self.state.workflows.get(workflow_id).map(|workflow| workflow.definition.tasks[task].retry.delay_ms(attempt, env.chance.unit()));
+                let delay_ms = after_ms.or(own).unwrap_or_default();
+                self.tell_retried(workflow_id, task, point, by.clone(), reason, delay_ms, env, step);
+                self.retry_task(workflow_id, task, error, delay_ms, Some(by), env, step);
+            }
+            (Signal::Retry { reason, .. }, Asked::Outcome(_)) => {
+                let error = TaskError::verdict("attempts", format!("{MOST_ATTEMPTS} attempts are the most there are; last: {reason}"));
+                self.fail_task(workflow_id, task, error, Some(by), &[], env, step);
+            }
+            (Signal::Retry { after_ms, reason }, _) => {
+                if !self.put_off(workflow_id, Some(task), "control:retried", point, by.clone(), reason.clone(), after_ms, None, env, step) {
+                    let error = TaskError::verdict("put_off", format!("put off too often, at last: {reason}"));
+                    self.fail_task(workflow_id, task, error, Some(by), &[], env, step);
+                }
+            }
+            (Signal::Error(reason), _) => self.hold(workflow_id, task, point, by, reason, outcome, env, step),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
+    fn tell_retried(&mut self, workflow_id: &Text, task: usize, point: DecisionPoint, by: Text, reason: String, delay_ms: u64, env: &mut Env<'_>, step: &mut Step) {
+        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
+        let waits = super::facts::Waits { point, by, reason, until: env.now.plus_ms(delay_ms), outcome: None };
+        let event = workflow.about(Some(task), workflow.event("control:retried", env, &waits));
+        self.apply(event, step);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
+    fn hold(&mut self, workflow_id: &Text, task: usize, point: DecisionPoint, by: Text, reason: String, outcome: Option<Outcome>, env: &mut Env<'_>, step: &mut Step) {
+        if !self.put_off(workflow_id, Some(task), "control:error", point, by.clone(), reason.clone(), None, outcome, env, step) {
+            let error = TaskError::verdict("held", format!("held for as long as it may be, by '{by}': {reason}"));
+            self.fail_task(workflow_id, task, error, Some(by), &[], env, step);
+        }
+    }
+
+    /// A task's time to be taken up again has come: a retry, or a chain that put it off.
+    pub(super) fn task_wait_over(&mut self, workflow_id: &Text, index: usize, env: &mut Env<'_>, step: &mut Step) {
+        let Some(workflow) = self.state.workflows.get(workflow_id).filter(|workflow| !workflow.status.is_final()) else { return };
+        let task = &workflow.tasks[index];
+        let waits = task.waits.clone();
+        match (task.status, waits) {
+            (_, Some(waits)) if waits.until > env.now => {}
+            (TaskStatus::Running, Some(waits)) => {
+                if let Some(outcome) = waits.outcome {
+                    self.judge(workflow_id, index, outcome, env, step);
+                }
+            }
+            (TaskStatus::Ready | TaskStatus::Retrying, Some(waits)) if waits.point == DecisionPoint::CandidateFound => {
+                self.enqueue(workflow_id, index);
+                self.assign_all(env, step);
+            }
+            (TaskStatus::Ready, Some(_)) => {
+                self.ready(workflow_id, index, env, step);
+                self.assign_all(env, step);
+            }
+            (TaskStatus::Retrying, None) if task.retry_at.is_some_and(|at| at <= env.now) => {
+                self.enqueue(workflow_id, index);
+                self.assign_all(env, step);
+            }
+            _ => {}
+        }
+    }
+
+    /// After a restart.
+    pub(super) fn task_recovered(&mut self, workflow_id: &Text, index: usize, env: &mut Env<'_>, step: &mut Step) {
+        let Some(workflow) = self.state.workflows.get(workflow_id).filter(|workflow| !workflow.status.is_final()) else { return };
+        let task = &workflow.tasks[index];
+        match (task.status, &task.waits, task.retry_at) {
+            (TaskStatus::Ready | TaskStatus::Running | TaskStatus::Retrying, Some(waits), _) => {
+                let until = waits.until;
+                self.flight.at(until, Timer::Task(workflow_id.clone(), index));
+            }
+            (TaskStatus::Retrying, None, Some(at)) => self.flight.at(at, Timer::Task(workflow_id.clone(), index)),
+            (TaskStatus::Ready, None, _) => self.ready(workflow_id, index, env, step),
+            // The attempt's answer was lost with the host: the same attempt again, under the same idempotency key.
+            (TaskStatus::Running, None, _) => self.enqueue(workflow_id, index),
+            _ => {}
+        }
+    }
+
+    /// What handlers see at a workflow's point.
+    pub(super) fn question_payload(&self, workflow: &Workflow, task: Option<usize>, asked: &Asked) -> Map<String, Value> {
+        let mut payload = Map::new();
+        payload.insert("workflow".to_owned(), json!({"name": &*workflow.name, "input": workflow.input, "tags": []}));
+        let Some(index) = task else { return payload };
+        let definition = &workflow.definition.tasks[index];
+        payload.insert("task".to_owned(), json!(&*definition.id));
+        payload.insert("method".to_owned(), json!(&*definition.method));
+        let amended = self.flight.amended.get(&(workflow.workflow_id.clone(), index));
+        if let Ok((parameters, _)) = workflow.parameters(index, amended) {
+            payload.insert("parameters".to_owned(), parameters.to_value());
+        }
+        match asked {
+            Asked::Outcome(Outcome::Result(result)) => drop(payload.insert("result".to_owned(), result.to_value())),
+            Asked::Outcome(Outcome::Error(error)) => drop(payload.insert("error".to_owned(), json!(error))),
+            Asked::Nothing | Asked::Candidate(_) => {}
+        }
+        payload
+    }
+}
+
+fn error_moments(workflow: &Workflow, index: usize, error: &TaskError, now: Timestamp) -> Vec<Moment> {
+    let mut moments = story::of_task_end(workflow, index, now);
+    if error.code.as_deref() == Some("timeout") {
+        moments.push(Moment::new("task:timeout", now));
+    }
+    moments
+}
+
+impl Workflow {
+    fn task_event(&self, index: usize, event_type: &str, env: &mut Env<'_>, payload: &impl serde::Serialize) -> crate::event::Event {
+        let mut event = self.about(Some(index), self.event(event_type, env, payload));
+        event.provider_id.clone_from(&self.tasks[index].provider_id);
+        event
+    }
+
+    /// A task's parameters with every reference resolved, or those that a control handler put in their place.
+    fn parameters(&self, index: usize, amended: Option<&Json>) -> Result<(Json, Vec<Substitution>), String> {
+        if let Some(parameters) = amended.or(self.tasks[index].parameters.as_ref()) {
+            return Ok((parameters.clone(), Vec::new()));
+        }
+        let lookup = |source: Source| match source {
+            Source::Input => Some(self.input.clone()),
+            Source::Task(task) => self.tasks[task].result.clone(),
+        };
+        self.definition.tasks[index].parameters.resolve(&lookup).map_err(|error| error.to_string())
+    }
+}
