@@ -48,6 +48,9 @@ pub struct Definition {
     pub digest: Digest,
     /// The line of each task's method, as far as lines are known.
     pub(super) method_lines: Vec<u32>,
+    /// From the dependencies, once: both are asked for at every step of every task.
+    pub(super) dependents: Vec<Vec<usize>>,
+    pub(super) waves: Vec<u32>,
 }
 
 /// A node of the DAG.
@@ -175,32 +178,18 @@ impl Definition {
     }
 
     /// For each task the places of those that depend on it, ascending.
-    pub fn dependents(&self) -> Vec<Vec<usize>> {
-        let mut dependents = vec![Vec::new(); self.tasks.len()];
-        for (place, task) in self.tasks.iter().enumerate() {
-            for dependency in &task.dependencies {
-                dependents[*dependency].push(place);
-            }
-        }
-        dependents
+    pub fn dependents(&self) -> &[Vec<usize>] {
+        &self.dependents
     }
 
-    /// The wave of each task: 0 without dependencies, else one more than the highest of its dependencies.
+    /// The wave of the task at this place: 0 without dependencies, else one more than the highest of its dependencies.
+    pub fn wave(&self, place: usize) -> u32 {
+        self.waves[place]
+    }
+
+    /// A copy of the waves of all tasks; [`wave`](Self::wave) costs nothing for one.
     pub fn waves(&self) -> Vec<u32> {
-        let dependents = self.dependents();
-        let mut waiting_for: Vec<usize> = self.tasks.iter().map(|task| task.dependencies.len()).collect();
-        let mut waves = vec![0; self.tasks.len()];
-        let mut ready: Vec<usize> = (0..self.tasks.len()).filter(|place| waiting_for[*place] == 0).collect();
-        while let Some(place) = ready.pop() {
-            for dependent in &dependents[place] {
-                waves[*dependent] = waves[*dependent].max(waves[place] + 1);
-                waiting_for[*dependent] -= 1;
-                if waiting_for[*dependent] == 0 {
-                    ready.push(*dependent);
-                }
-            }
-        }
-        waves
+        self.waves.clone()
     }
 }
 

@@ -70,6 +70,9 @@ fn workflow(root: &Node, errors: &mut Errors) -> Option<Definition> {
     if !errors.is_empty() {
         return None;
     }
+    let dependencies: Vec<&[usize]> = tasks.iter().map(|task| &*task.dependencies).collect();
+    let dependents = graph::dependents(&dependencies);
+    let waves = graph::waves(&dependencies, &dependents);
     let mut definition = Definition {
         name: Text::from(name),
         description,
@@ -79,6 +82,8 @@ fn workflow(root: &Node, errors: &mut Errors) -> Option<Definition> {
         tasks,
         digest: Digest([0; 32]),
         method_lines,
+        dependents,
+        waves,
     };
     definition.digest = Digest::of(definition.canonical_json().as_bytes());
     Some(definition)

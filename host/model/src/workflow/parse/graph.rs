@@ -1,5 +1,5 @@
-//! Cycles in the dependencies of tasks: one for each knot of tasks that wait for each other, in time linear in tasks and dependencies.
-//! What a dependency is, and on which line it stands, is left to the readers.
+//! The graph of dependencies: its cycles, one for each knot of tasks that wait for each other, its dependents and waves; all in time
+//! linear in tasks and dependencies. What a dependency is, and on which line it stands, is left to the readers.
 
 /// Tasks that a message names before it leaves out the middle of a cycle.
 const MOST_NAMED: usize = 12;
@@ -90,4 +90,32 @@ pub(super) fn describe<'a>(cycle: &[usize], id: impl Fn(usize) -> &'a str) -> St
     names.push(id(cycle[0]));
     let size = if cycle.len() > MOST_NAMED { format!(" ({} tasks)", cycle.len()) } else { String::new() };
     format!("depends on itself: {}{size}", names.join(" → "))
+}
+
+/// For each task those that depend on it, ascending.
+pub(super) fn dependents(dependencies: &[&[usize]]) -> Vec<Vec<usize>> {
+    let mut dependents = vec![Vec::new(); dependencies.len()];
+    for (task, dependencies) in dependencies.iter().enumerate() {
+        for dependency in *dependencies {
+            dependents[*dependency].push(task);
+        }
+    }
+    dependents
+}
+
+/// The wave of each task of a graph without cycles: one more than the highest of its dependencies.
+pub(super) fn waves(dependencies: &[&[usize]], dependents: &[Vec<usize>]) -> Vec<u32> {
+    let mut waiting_for: Vec<usize> = dependencies.iter().map(|dependencies| dependencies.len()).collect();
+    let mut waves = vec![0; dependencies.len()];
+    let mut ready: Vec<usize> = (0..dependencies.len()).filter(|task| waiting_for[*task] == 0).collect();
+    while let Some(task) = ready.pop() {
+        for dependent in &dependents[task] {
+            waves[*dependent] = waves[*dependent].max(waves[task] + 1);
+            waiting_for[*dependent] -= 1;
+            if waiting_for[*dependent] == 0 {
+                ready.push(*dependent);
+            }
+        }
+    }
+    waves
 }

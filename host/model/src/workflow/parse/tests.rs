@@ -326,6 +326,7 @@ fn waves_and_dependents_follow_from_dependencies() {
     let text = "tasks:\n- {id: a, method: m/x}\n- {id: d, method: m/x, dependencies: [b, c]}\n- {id: b, method: m/x, parameters: {x: '${a}'}}\n- {id: c, method: m/x, dependencies: [a, b]}\n";
     let definition = Definition::parse(text, Format::Yaml).unwrap();
     assert_eq!(definition.waves(), [0, 3, 1, 2]);
+    assert_eq!(definition.wave(1), 3);
     assert_eq!(definition.dependents(), [vec![2, 3], vec![], vec![1, 3], vec![1]]);
 }
 
