@@ -94,7 +94,7 @@ fn wave_moment(event_type: &str, at: Timestamp, number: u32) -> Moment {
 /// From the worker's answer to the task's end.
 pub(super) fn of_task_end(workflow: &Workflow, index: usize, now: Timestamp) -> Vec<Moment> {
     let task = &workflow.tasks[index];
-    let Some(started_at) = task.started_at else { return Vec::new() };
+    let Some(started_at) = task.started_at.filter(|_| task.status == TaskStatus::Running) else { return Vec::new() };
     let duration = Moment::new("task:duration", now).with(json!({"duration_ms": now.ms_since(started_at)}));
     match &task.provider_id {
         Some(provider) => vec![Moment::new("worker:idle", now).about_provider(provider), duration],

@@ -384,12 +384,9 @@ impl Machine {
         let waits = task.waits.clone();
         match (task.status, waits) {
             (_, Some(waits)) if waits.until > env.now => {}
-            (TaskStatus::Running, Some(waits)) => {
-                if let Some(outcome) = waits.outcome {
-                    self.judge(workflow_id, index, outcome, env, step);
-                }
-            }
-            (TaskStatus::Ready | TaskStatus::Retrying, Some(waits)) if waits.point == DecisionPoint::CandidateFound => {
+            (TaskStatus::Running, Some(super::state::Wait { outcome: Some(outcome), .. })) => self.judge(workflow_id, index, outcome, env, step),
+            // A running task without an outcome is an attempt that is delivered again, and was put off at a candidate.
+            (_, Some(waits)) if waits.point == DecisionPoint::CandidateFound => {
                 self.enqueue(workflow_id, index);
                 self.assign_all(env, step);
             }
