@@ -203,7 +203,7 @@ impl Workflow {
             "task:started" => {
                 let fact: TaskStarted = read(event)?;
                 self.tell_waves();
-                let wave = self.definition.waves()[index] as usize;
+                let wave = self.definition.wave(index) as usize;
                 self.waves[wave].started = true;
                 let task = &mut self.tasks[index];
                 task.status = TaskStatus::Running;
@@ -268,7 +268,7 @@ impl Workflow {
         task.waits = None;
         task.cause = cause.clone();
         self.unfinished -= 1;
-        let wave = &mut self.waves[self.definition.waves()[index] as usize];
+        let wave = &mut self.waves[self.definition.wave(index) as usize];
         wave.unfinished -= 1;
         wave.ended_at = event.timestamp;
         let mut ready = Vec::new();

@@ -14,6 +14,7 @@ mod tasks;
 mod view;
 
 pub use self::{
+    apply::ApplyError,
     definition::{Definition, DefinitionError, Format, TaskDefinition},
     facts::{Outcome, TaskError},
     flight::{Points, Provider},

@@ -81,7 +81,7 @@ fn waves(workflow: &Workflow, index: usize, now: Timestamp, moments: &mut Vec<Mo
             moments.push(wave_moment("wave:completed", wave.ended_at, number));
         }
     }
-    let wave = workflow.definition.waves()[index];
+    let wave = workflow.definition.wave(index);
     if workflow.waves.get(wave as usize).is_some_and(|wave| !wave.started) {
         moments.push(wave_moment("wave:started", now, wave));
     }
