@@ -1,0 +1,112 @@
+//! Owns the guarded call: an instance, the call's limits, the guest, and then an outcome with its outbox and what it used.
+//! Leaves which function is called with what to `plugin`.
+
+use std::time::{Duration, Instant};
+
+use trackside_model::{
+    json::Json,
+    ports::{CallReport, Failure, Fault, Outbox, TaskCall, Usage},
+    time::Timestamp,
+};
+use wasmtime::Store;
+
+use crate::{
+    bindings::exports::trackside::plugin::worker,
+    convert, fault,
+    instance::{Live, RoleExports, arm},
+    pool::{AsyncPool, Pool},
+    state::{Call, Cause, State},
+};
+
+/// What a call is about, and how long it may take.
+pub(crate) struct Terms {
+    pub(crate) timeout_ms: u64,
+    pub(crate) now: Timestamp,
+    pub(crate) cause: Cause,
+}
+
+/// Calls a guest on this thread. Comes back within the deadline, whatever the guest does.
+pub(crate) fn guarded<R: RoleExports, T>(pool: &Pool<R>, terms: Terms, body: impl FnOnce(&mut Live<R>) -> wasmtime::Result<T>) -> CallReport<T> {
+    let started = Instant::now();
+    let core = &pool.role.core;
+    let _ticking = core.engines.ticker.run();
+    let mut lease = match pool.take(started, terms.timeout_ms) {
+        Ok(lease) => lease,
+        Err(fault) => return unanswered(started, fault),
+    };
+    let live = lease.live();
+    let answer = begin(&mut live.store, started, terms).and_then(|()| body(live));
+    let report = end(&mut live.store, answer, started);
+    if report.outcome.is_ok() {
+        lease.give_back();
+    }
+    report
+}
+
+/// Has a worker do a task. The future computes inside its polls, and yields now and then; dropping it cuts the call.
+pub(crate) async fn guarded_run(pool: &AsyncPool<worker::Guest>, terms: Terms, task: &TaskCall) -> CallReport<Result<Json, Failure>> {
+    let started = Instant::now();
+    let timeout_ms = terms.timeout_ms;
+    let core = &pool.role.core;
+    let _ticking = core.engines.ticker.run();
+    let mut lease = match pool.take(started, timeout_ms).await {
+        Ok(lease) => lease,
+        Err(fault) => return unanswered(started, fault),
+    };
+    let Live { store, exports } = lease.live();
+    let answer = match begin(store, started, terms) {
+        Ok(()) => {
+            let metadata = convert::task_metadata(task);
+            let run = exports.call_run(&mut *store, convert::task(task, &metadata, timeout_ms));
+            // Epochs end a guest that computes; this ends one that waits.
+            let deadline = tokio::time::Instant::from_std(started + Duration::from_millis(timeout_ms));
+            match tokio::time::timeout_at(deadline, run).await {
+                Ok(answer) => answer.and_then(convert::result),
+                Err(_) => Err(fault::deadline(started, timeout_ms).into()),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    let mut report = end(store, answer, started);
+    if report.outcome.is_ok() {
+        lease.give_back();
+    }
+    if matches!(report.outcome, Ok(Err(_))) {
+        // A failure releases log and progress only, and those are out already.
+        report.outbox = Outbox::default();
+    }
+    report
+}
+
+/// The report of a call that did not reach a guest.
+pub(crate) fn unanswered<T>(started: Instant, fault: Fault) -> CallReport<T> {
+    CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage { duration_ns: ns_since(started), fuel: 0 } }
+}
+
+fn ns_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Gives a store its call: deadline, fuel, an empty outbox.
+pub(crate) fn begin(store: &mut Store<State>, started: Instant, terms: Terms) -> wasmtime::Result<()> {
+    let state = store.data_mut();
+    state.limiter.refused = None;
+    state.call = Call::new(started, terms.timeout_ms, terms.now, terms.cause);
+    arm(store, started)
+}
+
+/// Takes stock of a call: the outcome by its true name, the outbox only if there was no fault.
+pub(crate) fn end<T>(store: &mut Store<State>, answer: wasmtime::Result<T>, started: Instant) -> CallReport<T> {
+    let fuel = store.data().core.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    let state = store.data_mut();
+    let duration_ns = ns_since(started);
+    let outcome = match answer {
+        // An answer that comes too late is none: whoever waited has gone on.
+        Ok(_) if duration_ns > state.call.timeout_ms.saturating_mul(1_000_000) => Err(fault::deadline(started, state.call.timeout_ms)),
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(fault::of_error(&error, state)),
+    };
+    state.drain_stdio();
+    let outbox = if outcome.is_ok() { state.call.take_outbox() } else { Outbox::default() };
+    CallReport { outcome, outbox, usage: Usage { duration_ns, fuel } }
+}

@@ -1,0 +1,191 @@
+//! Owns the translation between the contract's generated types and the model's.
+//! Leaves checking what a plugin may say to the linker's files and to `describe`.
+
+use trackside_model::{
+    control::{CheckContext, Signal},
+    event::{Event, Severity},
+    json::{Json, JsonError},
+    ports::{Failure, TaskCall},
+};
+
+use crate::{
+    bindings::{
+        exports::trackside::{packed::control as packed, plugin::control, plugin::worker},
+        trackside::plugin::{events::Refusal, types},
+    },
+    fault,
+};
+
+/// Levels of nesting in JSON that a plugin hands back.
+const JSON_DEPTH: usize = 64;
+
+/// JSON from a plugin. Its size is bounded already: nothing larger comes through a host call.
+pub(crate) fn json(text: &str) -> Result<Json, JsonError> {
+    Json::check(text, usize::MAX, JSON_DEPTH)
+}
+
+pub(crate) fn refusal_of_json(error: &JsonError) -> Refusal {
+    match error {
+        JsonError::Syntax { .. } => Refusal::Invalid,
+        JsonError::TooLarge { .. } | JsonError::TooDeep { .. } => Refusal::TooLarge,
+    }
+}
+
+pub(crate) fn severity(severity: types::Severity) -> Severity {
+    Severity::ALL[severity as usize]
+}
+
+fn severity_of(severity: Severity) -> types::Severity {
+    match severity {
+        Severity::Debug => types::Severity::Debug,
+        Severity::Info => types::Severity::Info,
+        Severity::Warning => types::Severity::Warning,
+        Severity::Error => types::Severity::Error,
+        Severity::Critical => types::Severity::Critical,
+    }
+}
+
+/// The texts of an event that its record borrows: they must live while the record is lowered.
+pub(crate) struct RecordTexts<'a> {
+    event: &'a Event,
+    id: [u8; uuid::fmt::Hyphenated::LENGTH],
+    metadata: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> RecordTexts<'a> {
+    pub(crate) fn new(event: &'a Event) -> Self {
+        let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
+        event.event_id.hyphenated().encode_lower(&mut id);
+        let metadata = event.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        Self { event, id, metadata }
+    }
+
+    pub(crate) fn record(&self) -> types::EventParam<'_> {
+        let event = self.event;
+        types::EventParam {
+            event_id: std::str::from_utf8(&self.id).expect("a UUID's digits are ASCII"),
+            event_type: &event.event_type,
+            sequence_number: event.sequence_number,
+            part: event.part,
+            timestamp: event.timestamp.0,
+            recorded_at: event.recorded_at.0,
+            source_component: &event.source_component,
+            correlation_id: &event.correlation_id,
+            causation_id: event.causation_id.as_deref(),
+            workflow_id: event.workflow_id.as_deref(),
+            task_id: event.task_id.as_deref(),
+            provider_id: event.provider_id.as_deref(),
+            severity: severity_of(event.severity),
+            payload: event.payload.as_str(),
+            metadata: &self.metadata,
+        }
+    }
+}
+
+/// Bytes of an event's texts: what a record of it costs the guest.
+pub(crate) fn event_bytes(event: &Event) -> u64 {
+    let optional = [&event.causation_id, &event.workflow_id, &event.task_id, &event.provider_id];
+    let texts = event.event_type.len() + event.source_component.len() + event.correlation_id.len() + event.payload.as_str().len();
+    let optional: usize = optional.into_iter().flatten().map(|text| text.len()).sum();
+    let metadata: usize = event.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+    (texts + optional + metadata + uuid::fmt::Hyphenated::LENGTH) as u64
+}
+
+pub(crate) fn context<'a>(context: &CheckContext, principal: Option<&'a str>, remaining_ms: u64) -> control::Context<'a> {
+    const POINTS: [control::DecisionPoint; 6] = [
+        control::DecisionPoint::Publish,
+        control::DecisionPoint::WorkflowSubmitted,
+        control::DecisionPoint::TaskReady,
+        control::DecisionPoint::CandidateFound,
+        control::DecisionPoint::TaskCompleted,
+        control::DecisionPoint::TaskFailed,
+    ];
+    const ORIGINS: [control::Origin; 7] = [
+        control::Origin::Http,
+        control::Origin::Cli,
+        control::Origin::StreamClient,
+        control::Origin::Inbox,
+        control::Origin::Plugin,
+        control::Origin::Embedded,
+        control::Origin::Host,
+    ];
+    control::Context {
+        point: POINTS[usize::from(context.point.ordinal())],
+        attempt: context.attempt,
+        now: context.now.0,
+        elapsed_ms: context.elapsed_ms,
+        remaining_ms,
+        origin: ORIGINS[usize::from(context.origin.ordinal())],
+        principal,
+    }
+}
+
+/// A signal's value, which must be JSON.
+fn value(signal: &str, text: &str) -> wasmtime::Result<Json> {
+    json(text).map_err(|error| fault::malformed(format!("it answered {signal} with a value that is not JSON: {error}")))
+}
+
+fn proceed(amendment: Option<String>) -> wasmtime::Result<Signal> {
+    Ok(Signal::Proceed(amendment.map(|text| value("proceed", &text)).transpose()?))
+}
+
+pub(crate) fn signal(signal: control::Signal) -> wasmtime::Result<Signal> {
+    Ok(match signal {
+        control::Signal::Proceed(amendment) => return proceed(amendment),
+        control::Signal::Skip(reason) => Signal::Skip(reason),
+        control::Signal::Retry(delay) => Signal::Retry { after_ms: delay.after_ms, reason: delay.reason },
+        control::Signal::Fallback(with) => Signal::Fallback { value: value("fallback", &with.value)?, reason: with.reason },
+        control::Signal::Fail(reason) => Signal::Fail(reason),
+        control::Signal::Error(reason) => Signal::Error(reason),
+    })
+}
+
+pub(crate) fn packed_signal(signal: packed::Signal) -> wasmtime::Result<Signal> {
+    Ok(match signal {
+        packed::Signal::Proceed(amendment) => return proceed(amendment),
+        packed::Signal::Skip(reason) => Signal::Skip(reason),
+        packed::Signal::Retry(delay) => Signal::Retry { after_ms: delay.after_ms, reason: delay.reason },
+        packed::Signal::Fallback(with) => Signal::Fallback { value: value("fallback", &with.value)?, reason: with.reason },
+        packed::Signal::Fail(reason) => Signal::Fail(reason),
+        packed::Signal::Error(reason) => Signal::Error(reason),
+    })
+}
+
+/// The metadata of a task, as its record borrows it.
+pub(crate) fn task_metadata(task: &TaskCall) -> Vec<(&str, &str)> {
+    task.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+pub(crate) fn task<'a>(task: &'a TaskCall, metadata: &'a [(&'a str, &'a str)], timeout_ms: u64) -> worker::Task<'a> {
+    worker::Task {
+        method: &task.method,
+        parameters: task.parameters.as_str(),
+        workflow_id: &task.workflow_id,
+        task_id: &task.task_id,
+        attempt: task.attempt,
+        idempotency_key: &task.idempotency_key,
+        correlation_id: &task.correlation_id,
+        timeout_ms,
+        metadata,
+    }
+}
+
+/// Bytes of a task's texts.
+pub(crate) fn task_bytes(task: &TaskCall) -> u64 {
+    let texts = [&task.method, &task.workflow_id, &task.task_id, &task.idempotency_key, &task.correlation_id];
+    let texts: usize = texts.into_iter().map(|text| text.len()).sum();
+    let metadata: usize = task.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+    (texts + metadata + task.parameters.as_str().len()) as u64
+}
+
+pub(crate) fn result(answer: Result<String, worker::Failure>) -> wasmtime::Result<Result<Json, Failure>> {
+    match answer {
+        Ok(text) => json(&text).map(Ok).map_err(|error| fault::malformed(format!("its result is not JSON: {error}"))),
+        Err(failure) => {
+            let details = failure.details.as_deref().map(json).transpose();
+            let details = details.map_err(|error| fault::malformed(format!("the details of its failure are not JSON: {error}")))?;
+            let worker::Failure { message, code, retryable, retry_after_ms, .. } = failure;
+            Ok(Err(Failure { message, code, retryable, retry_after_ms, details }))
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Owns asking a plugin what it is, checking the answer, and joining it with the operator's settings, which win.
+//! Leaves what the roles do with the result to the engine.
+
+use std::{sync::Arc, time::Instant};
+
+use trackside_model::{
+    event::{Filter, Pattern, Text},
+    json::Json,
+    plugin::{EffectClass, Grants, Limits, Method, OnFault, Roles},
+    ports::{CallReport, HostCalls},
+    time::Timestamp,
+};
+use wasmtime::component::InstancePre;
+
+use crate::{
+    bindings::{
+        exports::trackside::plugin::description::{self, About},
+        trackside::plugin::types,
+    },
+    block_on::block_on,
+    call::{self, Terms},
+    component::Outline,
+    convert,
+    engines::Engines,
+    error::LoadProblem,
+    instance::{Live, Role},
+    limits::{DESCRIBE_FUEL, DESCRIBE_TIMEOUT_MS},
+    settings::Settings,
+    state::{Cause, Core, State},
+};
+
+/// Place in the control chain of a handler that names none.
+const DEFAULT_PRIORITY: i32 = 100;
+
+/// What a plugin says of itself, checked.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub(crate) display_name: String,
+    pub(crate) display_version: String,
+    pub(crate) summary: String,
+    pub(crate) observes: Filter,
+    pub(crate) controls: Filter,
+    pub(crate) priority: i32,
+    pub(crate) critical: bool,
+    pub(crate) memoryless: bool,
+    pub(crate) methods: Vec<Method>,
+    /// Fuel that saying it took.
+    pub(crate) fuel: u64,
+}
+
+/// Asks a linked component, once, without grants and under a short deadline.
+///
+/// # Errors
+/// The fault it ended in, or what is wrong with the answer.
+pub(crate) fn ask(name: &Text, pre: InstancePre<State>, engines: Arc<Engines>, calls: Arc<dyn HostCalls>, limits: &Limits, roles: Roles) -> Result<Described, LoadProblem> {
+    let now = calls.now();
+    let core = Core {
+        name: Arc::clone(name),
+        limits: Limits { fuel: DESCRIBE_FUEL, timeout_ms: DESCRIBE_TIMEOUT_MS, ..limits.clone() },
+        grants: Grants::default(),
+        values: Settings::default().values(),
+        calls,
+        engines,
+        describing: true,
+        reported: Default::default(),
+    };
+    let role: Role<description::Guest> = Role::new(Arc::new(core), pre, Vec::new()).map_err(|error| LoadProblem::Link(format!("{error:#}")))?;
+    let report = block_on(call_describe(&role, now));
+    let about = report.outcome.map_err(|fault| LoadProblem::Fault { what: "describe", fault })?;
+    check(about, roles, report.usage.fuel)
+}
+
+async fn call_describe(role: &Role<description::Guest>, now: Timestamp) -> CallReport<About> {
+    let started = Instant::now();
+    let _ticking = role.core.engines.ticker.run();
+    let mut live = match role.make_async(started, DESCRIBE_TIMEOUT_MS).await {
+        Ok(live) => live,
+        Err(fault) => return call::unanswered(started, fault),
+    };
+    let Live { store, exports } = &mut live;
+    let terms = Terms { timeout_ms: DESCRIBE_TIMEOUT_MS, now, cause: Cause::None };
+    let answer = match call::begin(store, started, terms) {
+        Ok(()) => exports.call_describe(&mut *store).await,
+        Err(error) => Err(error),
+    };
+    call::end(store, answer, started)
+}
+
+fn check(about: About, roles: Roles, fuel: u64) -> Result<Described, LoadProblem> {
+    if let Some(trigger) = about.triggers.first() {
+        return Err(LoadProblem::NotYet { what: format!("the trigger of {}", trigger.method), feature: "triggers" });
+    }
+    let described = Described {
+        observes: filter("observes", about.observes)?,
+        controls: filter("controls", about.controls)?,
+        methods: methods(about.methods, roles)?,
+        display_name: about.name,
+        display_version: about.version,
+        summary: about.summary,
+        priority: about.priority.unwrap_or(DEFAULT_PRIORITY),
+        critical: about.critical,
+        memoryless: about.memoryless,
+        fuel,
+    };
+    Ok(described)
+}
+
+/// A filter of the contract; `none` wants every fact.
+fn filter(what: &'static str, filter: Option<types::Filter>) -> Result<Filter, LoadProblem> {
+    let Some(filter) = filter else { return Ok(Filter::default()) };
+    if filter.when.is_some() {
+        return Err(LoadProblem::NotYet { what: format!("`when` of the filter `{what}`"), feature: "conditions" });
+    }
+    let wrong = |error| LoadProblem::Description(format!("filter `{what}`: {error}"));
+    let patterns = |texts: Vec<String>| texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>();
+    Ok(Filter {
+        event_types: filter.event_types.map(patterns).transpose().map_err(wrong)?,
+        min_severity: filter.min_severity.map(convert::severity),
+        source_components: filter.source_components,
+        correlation_ids: filter.correlation_ids,
+        workflow_ids: filter.workflow_ids,
+        task_ids: filter.task_ids,
+        provider_ids: filter.provider_ids,
+    })
+}
+
+fn methods(methods: Vec<description::Method>, roles: Roles) -> Result<Vec<Method>, LoadProblem> {
+    let wrong = |message: String| Err(LoadProblem::Description(message));
+    match (roles.worker, methods.is_empty()) {
+        (true, true) => return wrong("it is a worker, but names no methods".to_owned()),
+        (false, false) => return wrong("it names methods, but does not export worker".to_owned()),
+        _ => {}
+    }
+    let mut checked: Vec<Method> = Vec::new();
+    for method in methods {
+        if !is_method_name(&method.name) {
+            return wrong(format!("method '{}' is not of the form namespace/name, with a-z, 0-9, '_', '.' and '-'", method.name));
+        }
+        if checked.iter().any(|other| *other.name == *method.name) {
+            return wrong(format!("method '{}' stands twice", method.name));
+        }
+        let parameters = schema(&method.name, "parameters", method.parameters)?;
+        let returns = schema(&method.name, "returns", method.returns)?;
+        checked.push(Method { name: Text::from(method.name), summary: method.summary, parameters, returns });
+    }
+    Ok(checked)
+}
+
+fn is_method_name(name: &str) -> bool {
+    let segment = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.' | b'-'));
+    name.len() <= 128 && name.split_once('/').is_some_and(|(namespace, name)| segment(namespace) && segment(name))
+}
+
+/// A JSON Schema is an object or a boolean; its meaning is looked at where it is used.
+fn schema(method: &str, what: &str, text: Option<String>) -> Result<Option<Json>, LoadProblem> {
+    let Some(text) = text else { return Ok(None) };
+    let schema = convert::json(&text).map_err(|error| LoadProblem::Description(format!("schema of the {what} of {method}: {error}")))?;
+    let first = schema.as_str().as_bytes().first();
+    match first {
+        Some(b'{' | b't' | b'f') => Ok(Some(schema)),
+        _ => Err(LoadProblem::Description(format!("schema of the {what} of {method}: a JSON Schema is an object or a boolean"))),
+    }
+}
+
+/// What the plugin may touch, by what it both imports and is granted.
+pub(crate) fn effect_class(outline: &Outline, grants: &Grants, memoryless: bool) -> EffectClass {
+    let uses = |granted: bool, prefix: &str| granted && outline.imports(prefix);
+    if uses(!grants.folders.is_empty(), "wasi:filesystem/") {
+        return EffectClass::Effectful;
+    }
+    let stateful = uses(grants.kv, "trackside:plugin/kv@")
+        || uses(grants.publish.is_some(), "trackside:plugin/events@")
+        || uses(grants.clock || grants.timers, "wasi:clocks/")
+        || uses(grants.random, "wasi:random/")
+        || !memoryless;
+    if stateful { EffectClass::Stateful } else { EffectClass::Pure }
+}
+
+/// What a fault does: the operator's word, else by whether the plugin calls itself critical.
+pub(crate) fn on_fault(settings: &Settings, described: &Described) -> OnFault {
+    settings.on_fault.unwrap_or(if described.critical { OnFault::Fail } else { OnFault::Proceed })
+}

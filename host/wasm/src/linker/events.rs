@@ -1,0 +1,159 @@
+//! Owns `events`: what a plugin may publish, its form and identity, and its place in the call's outbox.
+//! Leaves the control chain, hops and the log to whoever releases the outbox.
+
+use trackside_model::{
+    event::{EnvelopeLimits, Incoming, Metadata, Rejection, RejectionKind, Severity},
+    json::Json,
+    ports::OutboxPublish,
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use crate::{
+    bindings::trackside::plugin::{
+        events::{self, Page, Refusal},
+        types::{Draft, Filter},
+    },
+    convert,
+    state::State,
+};
+
+/// The type of an error that a plugin raises about an event.
+const ERROR_RAISED: &str = "error:raised";
+/// Namespace of the ids that are derived from a call.
+const DERIVED: Uuid = Uuid::from_u128(0x5f0c_6d0e_52f1_4d0b_9a3c_7a52_6b1d_0c01);
+/// Namespace of the ids that are derived from a plugin's own keys.
+const KEYED: Uuid = Uuid::from_u128(0x5f0c_6d0e_52f1_4d0b_9a3c_7a52_6b1d_0c02);
+
+impl State {
+    /// The identity of the next publish about `cause`: the same when the call is repeated.
+    fn derived_id(&mut self, cause: Uuid) -> Uuid {
+        let count = match self.call.derived.iter_mut().find(|(event, _)| *event == cause) {
+            Some((_, count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                self.call.derived.push((cause, 0));
+                0
+            }
+        };
+        let name = format!("{}\0{cause}\0{}\0{count}", self.core.name, self.call.cause.call_key());
+        Uuid::new_v5(&DERIVED, name.as_bytes())
+    }
+
+    fn keyed_id(&self, key: &str) -> Uuid {
+        Uuid::new_v5(&KEYED, format!("{}\0{key}", self.core.name).as_bytes())
+    }
+
+    fn has_room(&self) -> bool {
+        self.call.publishes.len() < usize::try_from(self.core.limits.publishes).unwrap_or(usize::MAX)
+    }
+
+    /// Checks a draft and puts it into the outbox.
+    fn put(&mut self, draft: Draft) -> Result<Uuid, Refusal> {
+        if !self.has_room() {
+            return Err(Refusal::TooMany);
+        }
+        let Some(cause) = self.call.cause.event(draft.cause.as_deref()) else { return Err(Refusal::Invalid) };
+        let id = match &draft.key {
+            Some(key) => self.keyed_id(key),
+            None => self.derived_id(cause),
+        };
+        let payload = convert::json(&draft.payload).map_err(|error| convert::refusal_of_json(&error))?;
+        let incoming = Incoming {
+            event_type: draft.event_type,
+            timestamp: draft.timestamp.map(Timestamp),
+            correlation_id: draft.correlation_id.clone(),
+            severity: Some(convert::severity(draft.severity)),
+            payload: Some(payload),
+            metadata: draft.metadata.into_iter().collect(),
+            ..Incoming::default()
+        };
+        let checked = incoming.into_plugin_draft(&self.core.name, self.call.now, id, &EnvelopeLimits::default()).map_err(|error| refusal_of(&error))?;
+        self.ask_grant(&checked.event_type)?;
+        self.call.publishes.push(OutboxPublish {
+            event_id: id,
+            event_type: checked.event_type.to_string(),
+            severity: checked.severity,
+            payload: checked.payload.clone(),
+            metadata: checked.metadata.clone(),
+            cause: draft.cause,
+            correlation_id: draft.correlation_id,
+            timestamp: draft.timestamp.map(Timestamp),
+            raised: false,
+        });
+        Ok(id)
+    }
+
+    fn ask_grant(&self, event_type: &str) -> Result<(), Refusal> {
+        let granted = self.core.grants.publish.as_deref().unwrap_or_default();
+        if granted.iter().any(|pattern| pattern.matches(event_type)) {
+            return Ok(());
+        }
+        let mut patterns: Vec<&str> = granted.iter().map(|pattern| pattern.as_str()).collect();
+        patterns.push(event_type);
+        self.core.not_granted_key(&format!("publishing {event_type} (events.publish)"), "publish", &format!("{patterns:?}"));
+        Err(Refusal::NotGranted)
+    }
+}
+
+/// The contract's name for a refusal at the door.
+fn refusal_of(rejection: &Rejection) -> Refusal {
+    match rejection.kind {
+        RejectionKind::Malformed => Refusal::Invalid,
+        RejectionKind::TooLarge => Refusal::TooLarge,
+        RejectionKind::Forbidden => Refusal::ReservedType,
+    }
+}
+
+fn bytes_of(draft: &Draft) -> usize {
+    let optional = [&draft.cause, &draft.correlation_id, &draft.key].into_iter().flatten().map(String::len).sum::<usize>();
+    let metadata = draft.metadata.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+    draft.event_type.len() + draft.payload.len() + optional + metadata
+}
+
+impl events::Host for State {
+    fn publish(&mut self, draft: Draft) -> wasmtime::Result<Result<String, Refusal>> {
+        self.count(bytes_of(&draft))?;
+        Ok(self.put(draft).map(|id| id.to_string()))
+    }
+
+    fn raise(&mut self, message: String, details: Option<String>, cause: Option<String>) -> wasmtime::Result<Result<(), Refusal>> {
+        self.count(message.len() + details.as_deref().map_or(0, str::len))?;
+        if !self.has_room() {
+            return Ok(Err(Refusal::TooMany));
+        }
+        let Some(event) = self.call.cause.event(cause.as_deref()) else { return Ok(Err(Refusal::Invalid)) };
+        let details = match details.as_deref().map(convert::json).transpose() {
+            Ok(details) => details,
+            Err(error) => return Ok(Err(convert::refusal_of_json(&error))),
+        };
+        if message.len() > EnvelopeLimits::default().payload_bytes {
+            return Ok(Err(Refusal::TooLarge));
+        }
+        let event_id = self.derived_id(event);
+        let mut payload = serde_json::Map::new();
+        payload.insert("message".to_owned(), message.into());
+        if let Some(details) = details {
+            payload.insert("details".to_owned(), details.to_value());
+        }
+        self.call.publishes.push(OutboxPublish {
+            event_id,
+            event_type: ERROR_RAISED.to_owned(),
+            severity: Severity::Error,
+            payload: Json::from(serde_json::Value::Object(payload)),
+            metadata: Metadata::new(),
+            cause,
+            correlation_id: None,
+            timestamp: None,
+            raised: true,
+        });
+        Ok(Ok(()))
+    }
+
+    fn query(&mut self, _filter: Filter, _after: Option<u64>, _limit: u32) -> wasmtime::Result<Result<Page, Refusal>> {
+        self.never_granted("looking into the log (events.query)");
+        Ok(Err(Refusal::NotGranted))
+    }
+}

@@ -1,0 +1,262 @@
+//! Owns the way from a file to a plugin that can be called: read, look, compile or take from the cache, link, describe, join with the
+//! settings, make the first instances. Leaves each step to the file that is named after it.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
+
+use trackside_model::{
+    event::Text,
+    plugin::{Digest, Limits, PluginInfo},
+    ports::{Guest, HostCalls},
+};
+use wasmtime::component::Component;
+
+use crate::{
+    cache::{Cache, Entry, Key},
+    compile,
+    component::{self, Outline},
+    describe::{self, Described},
+    directory::{self, PluginFile, Scan, ScanError},
+    engines::{EngineKind, Engines},
+    error::{HostError, LoadError, LoadProblem},
+    instance::Role,
+    limits::SETTINGS_BYTES,
+    options::WasmOptions,
+    plugin::Plugin,
+    pool::{AsyncPool, Pool},
+    settings::{Settings, SettingsError},
+    state::Core,
+};
+
+/// Loads plugins from a directory. What it has loaded lives on without it.
+pub struct PluginHost {
+    pub(crate) options: WasmOptions,
+    calls: Arc<dyn HostCalls>,
+    engines: Arc<Engines>,
+    cache: Cache,
+}
+
+/// A plugin's files, read.
+pub(crate) struct Source {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) version: Digest,
+    pub(crate) settings: Settings,
+    pub(crate) settings_digest: Digest,
+    pub(crate) outline: Outline,
+}
+
+/// A plugin that has been compiled, linked and asked what it is, but has no instances yet.
+pub(crate) struct Prepared {
+    pub(crate) info: PluginInfo,
+    pub(crate) described: Described,
+    pub(crate) from_cache: bool,
+    /// Milliseconds that getting machine code took.
+    pub(crate) compile_ms: u64,
+    code: Vec<u8>,
+}
+
+impl PluginHost {
+    /// Makes the engines and opens the cache. Nothing is loaded yet.
+    ///
+    /// # Errors
+    /// [`HostError`], by what is missing.
+    pub fn new(options: WasmOptions, calls: Arc<dyn HostCalls>) -> Result<Self, HostError> {
+        directory::scan(&options.plugin_dir)?;
+        let cache = Cache::open(&options.cache_dir)?;
+        let engines = Arc::new(Engines::new(&options.pools)?);
+        Ok(Self { options, calls, engines, cache })
+    }
+
+    /// Looks through the plugin directory.
+    ///
+    /// # Errors
+    /// [`ScanError`] if it cannot be read.
+    pub fn scan(&self) -> Result<Scan, ScanError> {
+        directory::scan(&self.options.plugin_dir)
+    }
+
+    /// Loads the plugin of this name: its version of this moment, ready to be called. Blocks: for milliseconds if it is in the cache,
+    /// for as long as compiling takes if it is not.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what is wrong, where, and what to do.
+    pub fn load(&self, name: &str) -> Result<Arc<dyn Guest>, LoadError> {
+        let files = directory::files_of(&self.options.plugin_dir, name);
+        directory::check_name(name).map_err(|error| at_component(&files, error.into()))?;
+        let source = self.read(&files)?;
+        if source.settings.enabled == Some(false) {
+            return Err(at_settings(&files, LoadProblem::Disabled));
+        }
+        let prepared = self.prepare(&files, &source)?;
+        let plugin = self.instantiate(&source, prepared).map_err(|problem| at_component(&files, problem))?;
+        Ok(Arc::new(plugin))
+    }
+
+    /// Reads both files, once each: what is checked is what is used.
+    pub(crate) fn read(&self, files: &PluginFile) -> Result<Source, LoadError> {
+        let limit = self.options.compile.component_bytes;
+        let bytes = read_bounded(&files.path, limit).map_err(|error| at_component(files, error.into()))?;
+        if bytes.len() as u64 > limit {
+            return Err(at_component(files, LoadProblem::TooLarge { limit }));
+        }
+        let settings_bytes = match read_bounded(&files.settings_path, SETTINGS_BYTES) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(at_settings(files, error.into())),
+        };
+        let settings = parse_settings(&settings_bytes).map_err(|error| at_settings(files, error.into()))?;
+        let outline = component::outline(&bytes).map_err(|problem| at_component(files, problem))?;
+        Ok(Source { version: Digest::of(&bytes), settings_digest: Digest::of(&settings_bytes), bytes, settings, outline })
+    }
+
+    /// Compiles, links and describes, and joins the description with the settings.
+    pub(crate) fn prepare(&self, files: &PluginFile, source: &Source) -> Result<Prepared, LoadError> {
+        let component = |problem| at_component(files, problem);
+        let roles = source.outline.roles();
+        if !(roles.observer || roles.control || roles.worker) {
+            return Err(component(LoadProblem::NoRole(source.outline.foreign_versions())));
+        }
+        if !source.outline.describes() {
+            return Err(component(LoadProblem::NoDescription));
+        }
+        let limits = source.settings.limits(Limits::for_roles(roles));
+        let pooled = self.options.pools.memory_bytes;
+        if (roles.control || roles.observer) && limits.memory_bytes > pooled {
+            return Err(at_settings(files, LoadProblem::MemoryBeyondPool { wanted: limits.memory_bytes, allowed: pooled }));
+        }
+        let grants = source.settings.grants(roles.worker);
+        if !grants.folders.is_empty() && !roles.worker {
+            return Err(at_settings(files, LoadProblem::FoldersWithoutWorker));
+        }
+        let started = Instant::now();
+        let (code, from_cache) = self.machine_code(&files.name, source).map_err(component)?;
+        let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let name = Text::from(files.name.as_str());
+        let described = self.describe(&name, &code, &limits, source).map_err(component)?;
+        let settings = &source.settings;
+        let info = PluginInfo {
+            version: source.version,
+            settings: source.settings_digest,
+            display_name: described.display_name.clone(),
+            display_version: described.display_version.clone(),
+            summary: described.summary.clone(),
+            roles,
+            effect_class: describe::effect_class(&source.outline, &grants, described.memoryless || settings.fresh),
+            observes: settings.observes.clone().unwrap_or_else(|| described.observes.clone()),
+            controls: settings.controls.clone().unwrap_or_else(|| described.controls.clone()),
+            priority: settings.priority.unwrap_or(described.priority),
+            on_fault: describe::on_fault(settings, &described),
+            methods: described.methods.clone(),
+            workers: settings.workers.unwrap_or(1),
+            breaker: settings.breaker(),
+            name,
+            limits,
+            grants,
+        };
+        Ok(Prepared { info, described, from_cache, compile_ms, code })
+    }
+
+    /// Machine code from the cache, or compiled and put there.
+    fn machine_code(&self, name: &str, source: &Source) -> Result<(Vec<u8>, bool), LoadProblem> {
+        let key = Key::new(&self.engines.synchronous.settings, &source.version);
+        match self.cache.get(&key) {
+            Entry::Found(code) => return Ok((code, true)),
+            Entry::Missing => {}
+            Entry::Tampered => tracing::warn!(plugin = name, "the compiled form in the cache is not what this host wrote; compiling again"),
+        }
+        let scratch = |purpose| self.cache.scratch(purpose).map_err(LoadProblem::Read);
+        let code = compile::in_child(&self.options.compiler, &self.options.compile, &source.bytes, scratch("component")?, scratch("compiled")?)?;
+        self.cache.put(&key, &code)?;
+        Ok((code, false))
+    }
+
+    /// Machine code as a component of an engine.
+    fn component(&self, kind: EngineKind, code: &[u8]) -> Result<Component, LoadProblem> {
+        // SAFETY: the bytes come from the compiling process of this host, directly or through the cache, which authenticates them from
+        // the one time that it reads them; the engines share the compiling process's settings, which are part of the cache's key.
+        unsafe { Component::deserialize(&self.engines.of(kind).engine, code) }.map_err(|error| LoadProblem::Engine(format!("{error:#}")))
+    }
+
+    fn describe(&self, name: &Text, code: &[u8], limits: &Limits, source: &Source) -> Result<Described, LoadProblem> {
+        let component = self.component(EngineKind::Asynchronous, code)?;
+        let pre = self.engines.asynchronous.link(&component).map_err(link_problem)?;
+        describe::ask(name, pre, Arc::clone(&self.engines), Arc::clone(&self.calls), limits, source.outline.roles())
+    }
+
+    /// Makes the pools and their first instances: what cannot be instantiated fails now.
+    pub(crate) fn instantiate(&self, source: &Source, prepared: Prepared) -> Result<Plugin, LoadProblem> {
+        let Prepared { info, code, .. } = prepared;
+        let core = Arc::new(Core {
+            name: Arc::clone(&info.name),
+            limits: info.limits.clone(),
+            grants: info.grants.clone(),
+            values: source.settings.values(),
+            calls: Arc::clone(&self.calls),
+            engines: Arc::clone(&self.engines),
+            describing: false,
+            reported: Default::default(),
+        });
+        let pools = &self.options.pools;
+        let (roles, fresh) = (info.roles, source.settings.fresh);
+        let synchronous = if roles.control || roles.observer { Some(self.component(EngineKind::Synchronous, &code)?) } else { None };
+        let pre = synchronous.map(|component| self.engines.synchronous.link(&component)).transpose().map_err(link_problem)?;
+        let mut plugin = Plugin { info, control: None, observer: None, worker: None };
+        let warm_ms = plugin.info.limits.timeout_ms.max(crate::limits::DESCRIBE_TIMEOUT_MS);
+        let instance = |fault| LoadProblem::Fault { what: "making its first instance", fault };
+        if let (true, Some(pre)) = (roles.control, &pre) {
+            let role = Role::new(Arc::clone(&core), pre.clone(), Vec::new()).map_err(link_problem)?;
+            let pool = Pool::new(role, pools.control, fresh);
+            pool.warm(warm_ms).map_err(instance)?;
+            plugin.control = Some(pool);
+        }
+        if let (true, Some(pre)) = (roles.observer, &pre) {
+            let role = Role::new(Arc::clone(&core), pre.clone(), Vec::new()).map_err(link_problem)?;
+            let pool = Pool::new(role, pools.observer, fresh);
+            pool.warm(warm_ms).map_err(instance)?;
+            plugin.observer = Some(pool);
+        }
+        if roles.worker {
+            let component = self.component(EngineKind::Asynchronous, &code)?;
+            let pre = self.engines.asynchronous.link(&component).map_err(link_problem)?;
+            let role = Role::new(Arc::clone(&core), pre, core.grants.folders.clone()).map_err(link_problem)?;
+            plugin.worker = Some(AsyncPool::new(role, plugin.info.workers, fresh));
+        }
+        Ok(plugin)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "stands where an error is mapped")]
+fn link_problem(error: wasmtime::Error) -> LoadProblem {
+    LoadProblem::Link(format!("{error:#}"))
+}
+
+fn parse_settings(bytes: &[u8]) -> Result<Settings, SettingsError> {
+    if bytes.len() as u64 > SETTINGS_BYTES {
+        return Err(SettingsError { line: 1, message: format!("larger than the {SETTINGS_BYTES} bytes that a settings file may have") });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        SettingsError { line, message: "is not UTF-8".to_owned() }
+    })?;
+    Settings::parse(text)
+}
+
+pub(crate) fn at_component(files: &PluginFile, problem: LoadProblem) -> LoadError {
+    LoadError { plugin: files.name.clone(), path: files.path.clone(), problem }
+}
+
+fn at_settings(files: &PluginFile, problem: LoadProblem) -> LoadError {
+    LoadError { plugin: files.name.clone(), path: files.settings_path.clone(), problem }
+}
+
+/// Bytes of a file, at most `most` and one more: enough to see that it is too large.
+fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,195 @@
+//! Owns a surface to measure with: the bare calls of one instance under every limit, without the guard around them.
+//! Leaves guarded calls, which are what the host makes, to [`Guest`](trackside_model::ports::Guest).
+
+use std::{sync::Arc, time::Instant};
+
+use trackside_model::{
+    control::{CheckContext, Signal},
+    ports::{Fault, Subject},
+    time::Timestamp,
+};
+use wasmtime::{
+    Engine, Store,
+    component::{Component, InstancePre, Linker, TypedFunc},
+};
+
+use crate::{
+    bindings::exports::trackside::{packed, plugin},
+    call::{self, Terms},
+    convert::{self, RecordTexts},
+    directory, engines,
+    error::{LoadError, LoadProblem},
+    fault,
+    instance::{Live, Role, RoleExports, arm},
+    limits::DESCRIBE_TIMEOUT_MS,
+    load::{PluginHost, at_component},
+    state::{Cause, State},
+};
+
+/// A component with one function that does nothing, to compare with.
+const NOTHING: &[u8] = include_bytes!("nothing.wasm");
+
+/// One control handler's instance. Fuel and deadline are set before each call, as in a guarded one.
+pub struct RawControl {
+    packed: Option<Live<PackedOnly>>,
+    record: Live<RecordOnly>,
+}
+
+struct PackedOnly(packed::control::Guest);
+struct RecordOnly(plugin::control::Guest);
+
+impl RoleExports for PackedOnly {
+    type Indices = packed::control::GuestIndices;
+    fn find(pre: &InstancePre<State>) -> wasmtime::Result<Self::Indices> {
+        packed::control::GuestIndices::new(pre)
+    }
+    fn load(indices: &Self::Indices, store: &mut Store<State>, instance: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
+        indices.load(store, instance).map(Self)
+    }
+}
+
+impl RoleExports for RecordOnly {
+    type Indices = plugin::control::GuestIndices;
+    fn find(pre: &InstancePre<State>) -> wasmtime::Result<Self::Indices> {
+        plugin::control::GuestIndices::new(pre)
+    }
+    fn load(indices: &Self::Indices, store: &mut Store<State>, instance: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
+        indices.load(store, instance).map(Self)
+    }
+}
+
+/// Milliseconds that a bare call has.
+const TIMEOUT_MS: u64 = 1_000;
+
+fn prepare<R>(live: &mut Live<R>) -> Result<(), Fault> {
+    // The deadline is as far as at the first call: no clock is read here, which is what tells this from a guarded call.
+    let started = live.store.data().call.started;
+    arm(&mut live.store, started).map_err(|error| fault::of_error(&error, live.store.data()))
+}
+
+fn open<R>(live: &mut Live<R>) -> Result<(), Fault> {
+    let terms = Terms { timeout_ms: TIMEOUT_MS, now: Timestamp::default(), cause: Cause::None };
+    call::begin(&mut live.store, Instant::now(), terms).map_err(|error| fault::of_error(&error, live.store.data()))
+}
+
+impl PluginHost {
+    /// An instance of a plugin's control handler, to measure with.
+    ///
+    /// # Errors
+    /// [`LoadError`], as loading it would; [`LoadProblem::NoRole`] if it is no control handler.
+    pub fn raw_control(&self, name: &str) -> Result<RawControl, LoadError> {
+        let files = directory::files_of(&self.options.plugin_dir, name);
+        let at = |problem| at_component(&files, problem);
+        let source = self.read(&files)?;
+        let prepared = self.prepare(&files, &source)?;
+        let plugin = self.instantiate(&source, prepared).map_err(at)?;
+        let Some(pool) = plugin.control else { return Err(at(LoadProblem::NoRole(Vec::new()))) };
+        let role = pool.role;
+        let link = |error: wasmtime::Error| at(LoadProblem::Link(format!("{error:#}")));
+        let instance = |fault| at(LoadProblem::Fault { what: "making its first instance", fault });
+        let record = Role::<RecordOnly>::new(Arc::clone(&role.core), role.pre.clone(), Vec::new()).map_err(link)?;
+        let mut record = record.make(Instant::now(), DESCRIBE_TIMEOUT_MS).map_err(instance)?;
+        open(&mut record).map_err(instance)?;
+        let packed = match Role::<PackedOnly>::new(Arc::clone(&role.core), role.pre.clone(), Vec::new()) {
+            Ok(packed) => {
+                let mut live = packed.make(Instant::now(), DESCRIBE_TIMEOUT_MS).map_err(instance)?;
+                open(&mut live).map_err(instance)?;
+                Some(live)
+            }
+            Err(_) => None,
+        };
+        Ok(RawControl { packed, record })
+    }
+}
+
+impl RawControl {
+    /// Whether the component has the packed shape.
+    pub fn has_packed(&self) -> bool {
+        self.packed.is_some()
+    }
+
+    /// The packed call; the record call if the component has no other.
+    ///
+    /// # Errors
+    /// The fault; the instance is of no use then.
+    pub fn check_packed(&mut self, subject: &Subject<'_>, context: &CheckContext) -> Result<Signal, Fault> {
+        let Some(live) = &mut self.packed else { return self.check_record(subject, context) };
+        prepare(live)?;
+        let Live { store, exports } = live;
+        let (point, origin) = (context.point.ordinal(), context.origin.ordinal());
+        let remaining_ms = context.remaining_ms;
+        let answered =
+            exports.0.call_check(&mut *store, point, origin, context.attempt, context.now.0, context.elapsed_ms, remaining_ms, subject.packed());
+        let signal = match answered {
+            Ok(false) => return Ok(Signal::Proceed(None)),
+            Ok(true) => exports.0.call_verdict(&mut *store).and_then(convert::packed_signal),
+            Err(error) => Err(error),
+        };
+        signal.map_err(|error| fault::of_error(&error, store.data()))
+    }
+
+    /// The record call.
+    ///
+    /// # Errors
+    /// The fault; the instance is of no use then.
+    pub fn check_record(&mut self, subject: &Subject<'_>, context: &CheckContext) -> Result<Signal, Fault> {
+        prepare(&mut self.record)?;
+        let Live { store, exports } = &mut self.record;
+        let texts = RecordTexts::new(subject.event);
+        let record_context = convert::context(context, subject.principal, context.remaining_ms);
+        let signal = exports.0.call_check(&mut *store, texts.record(), record_context).and_then(convert::signal);
+        signal.map_err(|error| fault::of_error(&error, store.data()))
+    }
+}
+
+/// A call of nothing: what the component model itself costs, on the engine and under the limits of control handlers.
+pub struct RawNothing {
+    store: Store<()>,
+    function: TypedFunc<(), ()>,
+}
+
+impl RawNothing {
+    /// Makes the instance.
+    ///
+    /// # Errors
+    /// If the engine cannot be made.
+    pub fn new() -> Result<Self, engines::EngineError> {
+        Self::make().map_err(engines::EngineError::Engine)
+    }
+
+    fn make() -> wasmtime::Result<Self> {
+        let engine = Engine::new(&engines::config())?;
+        let component = Component::from_binary(&engine, NOTHING)?;
+        let mut store = Store::new(&engine, ());
+        store.set_fuel(u64::MAX)?;
+        store.set_epoch_deadline(u64::MAX / 2);
+        let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+        let function = instance.get_typed_func(&mut store, "nothing")?;
+        Ok(Self { store, function })
+    }
+
+    /// Calls it.
+    ///
+    /// # Errors
+    /// None that is known: the function is empty.
+    pub fn call(&mut self) -> wasmtime::Result<()> {
+        self.store.set_fuel(1_000_000)?;
+        self.store.set_epoch_deadline(1_000);
+        self.function.call(&mut self.store, ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_what_its_text_says() {
+        let text = r#"(component
+            (core module (func (export "nothing")))
+            (core instance (instantiate 0))
+            (func (export "nothing") (canon lift (core func 0 "nothing"))))"#;
+        assert_eq!(wat::parse_str(text).unwrap(), NOTHING, "write the bytes of the text to nothing.wasm");
+        RawNothing::new().unwrap().call().unwrap();
+    }
+}

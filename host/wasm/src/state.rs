@@ -1,0 +1,199 @@
+//! Owns what stands behind a store: the plugin it belongs to, its limiter, its WASI context and the call at hand.
+//! Leaves what host calls do with it to the files of `linker`, and how a call begins and ends to `call`.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use trackside_model::{
+    event::Text,
+    plugin::{Grants, Limits},
+    ports::{Fault, FaultKind, HostCalls, KvWrite, Outbox, OutboxPublish, TaskCall},
+    time::Timestamp,
+};
+use uuid::Uuid;
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+
+use crate::{
+    engines::Engines,
+    limits::{HOST_CALL_BYTES, Limiter},
+    linker::{kv::Space, stdio::Stdio},
+    settings::{Values, grant_line},
+};
+
+/// What all instances of a plugin version share.
+pub(crate) struct Core {
+    pub(crate) name: Text,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Grants,
+    pub(crate) values: Values,
+    pub(crate) calls: Arc<dyn HostCalls>,
+    pub(crate) engines: Arc<Engines>,
+    /// Whether this only serves `describe`: nothing is granted then, and nothing reported.
+    pub(crate) describing: bool,
+    /// What has been reported as not granted: each thing once a version.
+    pub(crate) reported: Mutex<BTreeSet<String>>,
+}
+
+impl Core {
+    /// Says, once, that the plugin used what it was not granted, and the line that grants it.
+    pub(crate) fn not_granted(&self, what: &str, line: &str) {
+        if !self.describing && self.reported.lock().insert(what.to_owned()) {
+            self.calls.not_granted(&self.name, what, line);
+        }
+    }
+
+    /// The same for a grant that is a key of the settings file.
+    pub(crate) fn not_granted_key(&self, what: &str, key: &str, value: &str) {
+        self.not_granted(what, &grant_line(key, value));
+    }
+}
+
+/// What a call is about: where its publishes and log lines come from.
+#[derive(Debug, Default)]
+pub(crate) enum Cause {
+    /// Nothing: the plugin describes itself.
+    #[default]
+    None,
+    /// One event, at a decision point.
+    Check {
+        event_id: Uuid,
+        correlation_id: Text,
+        point: u8,
+        attempt: u32,
+    },
+    /// A batch: id and correlation of each event.
+    Batch(Vec<(Uuid, Text)>),
+    /// A task.
+    Task(Arc<TaskCall>),
+}
+
+impl Cause {
+    /// The correlation of the event that `id` names, or of the one at hand, or of the batch's last.
+    pub(crate) fn correlation(&self, id: Option<&str>) -> &str {
+        match self {
+            Self::None => "",
+            Self::Check { correlation_id, .. } => correlation_id,
+            Self::Task(task) => &task.correlation_id,
+            Self::Batch(events) => {
+                let named = id.and_then(|id| Uuid::parse_str(id).ok()).and_then(|id| events.iter().find(|(event, _)| *event == id));
+                named.or(events.last()).map_or("", |(_, correlation)| correlation)
+            }
+        }
+    }
+
+    /// The id of the event that something follows from; `None` if `id` names an event that is not at hand.
+    pub(crate) fn event(&self, id: Option<&str>) -> Option<Uuid> {
+        let parsed = |text: &str| Uuid::parse_str(text).ok();
+        let own = match self {
+            Self::None => None,
+            Self::Check { event_id, .. } => Some(*event_id),
+            Self::Task(task) => parsed(&task.cause),
+            Self::Batch(events) => match id {
+                None => events.last().map(|(event, _)| *event),
+                Some(id) => {
+                    let id = parsed(id)?;
+                    return events.iter().any(|(event, _)| *event == id).then_some(id);
+                }
+            },
+        };
+        match id {
+            Some(id) if parsed(id) != own => None,
+            // A task whose cause is no UUID still has an identity to derive ids from.
+            _ => Some(own.unwrap_or_default()),
+        }
+    }
+
+    /// What tells this call from another about the same event, but not from its own repetition.
+    pub(crate) fn call_key(&self) -> String {
+        match self {
+            Self::None => "describe".to_owned(),
+            Self::Check { point, attempt, .. } => format!("check {point} {attempt}"),
+            Self::Batch(_) => "observe".to_owned(),
+            Self::Task(task) => format!("run {}", task.idempotency_key),
+        }
+    }
+}
+
+/// The call at hand.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) started: Instant,
+    pub(crate) deadline: Instant,
+    /// Milliseconds from `started` to `deadline`.
+    pub(crate) timeout_ms: u64,
+    /// The host's clock at the start.
+    pub(crate) now: Timestamp,
+    pub(crate) cause: Cause,
+    pub(crate) publishes: Vec<OutboxPublish>,
+    /// How many derived ids each cause has given.
+    pub(crate) derived: Vec<(Uuid, u64)>,
+    pub(crate) space: Space,
+    /// Bytes that host calls have passed.
+    pub(crate) host_bytes: u64,
+    pub(crate) log_bytes: u64,
+    pub(crate) reports: u32,
+    /// State of the stream that stands for ungranted randomness; 0 before its first use.
+    pub(crate) random: u64,
+}
+
+impl Call {
+    pub(crate) fn new(started: Instant, timeout_ms: u64, now: Timestamp, cause: Cause) -> Self {
+        Self {
+            started,
+            deadline: started + Duration::from_millis(timeout_ms),
+            timeout_ms,
+            now,
+            cause,
+            publishes: Vec::new(),
+            derived: Vec::new(),
+            space: Space::default(),
+            host_bytes: 0,
+            log_bytes: 0,
+            reports: 0,
+            random: 0,
+        }
+    }
+
+    /// What the call wants to happen.
+    pub(crate) fn take_outbox(&mut self) -> Outbox {
+        let kv_writes: Vec<KvWrite> = std::mem::take(&mut self.space.writes);
+        Outbox { publishes: std::mem::take(&mut self.publishes), kv_writes, kv_reads: std::mem::take(&mut self.space.reads) }
+    }
+}
+
+/// What a store holds.
+pub(crate) struct State {
+    pub(crate) core: Arc<Core>,
+    pub(crate) limiter: Limiter,
+    pub(crate) call: Call,
+    pub(crate) stdio: Stdio,
+    pub(crate) wasi: WasiCtx,
+    pub(crate) table: ResourceTable,
+}
+
+impl State {
+    /// Counts bytes that a host call passes, besides what each call costs the host.
+    ///
+    /// # Errors
+    /// The fault, once there are more than allowed.
+    pub(crate) fn count(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        let allowed = self.core.limits.result_bytes;
+        self.call.host_bytes = self.call.host_bytes.saturating_add(bytes as u64 + HOST_CALL_BYTES);
+        if self.call.host_bytes <= allowed {
+            return Ok(());
+        }
+        let used = self.call.host_bytes;
+        let message = format!("its host calls passed {used} bytes, result_bytes allows {allowed} (each call counts {HOST_CALL_BYTES} besides)");
+        Err(Fault { kind: FaultKind::Bytes, message, used, allowed }.into())
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
