@@ -22,6 +22,24 @@ pub(crate) struct About<'a> {
     pub(crate) task: Option<&'a TaskCall>,
 }
 
+/// A call that was let through and has not come back. Dropped with its future, when the attempt is cut, it says nothing about the plugin;
+/// but a probe's place must be free again.
+struct Untold<'a>(Option<&'a Slot>);
+
+impl Untold<'_> {
+    fn is_told(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0 {
+            slot.abandoned(clock::now());
+        }
+    }
+}
+
 /// The breaker does not let a call through.
 pub(crate) struct Quarantined {
     pub(crate) retry_after_ms: u64,
@@ -51,7 +69,9 @@ impl Shared {
             let fault = Fault { kind: FaultKind::Unavailable, message, used: 0, allowed: 0 };
             return CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage::default() };
         }
+        let untold = Untold(Some(slot));
         let report = slot.guest().run(task).await;
+        untold.is_told();
         self.called(slot, &report, &About { call: "run", event: None, task: Some(task) });
         report
     }

@@ -16,6 +16,7 @@ use trackside_model::{
 use crate::{calls::Quarantined, clock, engine::Shared, slot::Slot};
 
 /// What a chain is asked about.
+#[derive(Clone)]
 pub(crate) struct Asking {
     pub(crate) handlers: Vec<Arc<Slot>>,
     pub(crate) event: Event,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Times that a chain is run again because what a handler had read in its kv was changed under it.
-const MOST_RERUNS: u32 = 3;
+pub(crate) const MOST_RERUNS: u32 = 3;
 
 /// A draft at the door: valid, with what the door must know besides.
 pub(crate) struct AtDoor {

@@ -7,13 +7,16 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use trackside_model::{
     event::{Event, Text},
-    ports::{Fault, FaultKind, TaskCall},
+    json::Json,
+    ports::{CallReport, Failure, Fault, FaultKind, Outbox, TaskCall, Usage},
     workflow::{Input, RunKey},
 };
-use trackside_store::Ticket;
+use trackside_store::{AppendError, Batch, Flush, Ticket};
 
 use crate::{
     engine::Shared,
+    publish::MOST_RERUNS,
+    slot::Slot,
     workflows::{Message, Released},
 };
 
@@ -39,7 +42,7 @@ impl Shared {
                 // Nothing leaves a host whose log is poisoned; after a restart the attempt is made again.
                 return;
             }
-            let report = shared.run(&slot, &call).await;
+            let report = shared.run_on_what_holds(&slot, &call).await;
             shared.runs.lock().remove(&run_key);
             shared.host.over(&call);
             // A worker's failure releases only its log and progress.
@@ -50,6 +53,28 @@ impl Shared {
         let mut runs = self.runs.lock();
         let handle = self.tasks.spawn_on(&self.workers.handle(), run);
         runs.insert(key, handle);
+    }
+
+    /// Runs a task; again, if what it read in its kv was changed by another call meanwhile.
+    async fn run_on_what_holds(self: &Arc<Self>, slot: &Arc<Slot>, call: &TaskCall) -> CallReport<Result<Json, Failure>> {
+        for _ in 0..MOST_RERUNS {
+            let report = self.run(slot, call).await;
+            if self.holds(slot.name(), &report.outbox) {
+                return report;
+            }
+        }
+        let message = format!("what it had read in its kv was changed under it {MOST_RERUNS} times");
+        let fault = Fault { kind: FaultKind::Unavailable, message, used: u64::from(MOST_RERUNS), allowed: u64::from(MOST_RERUNS) };
+        CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage::default() }
+    }
+
+    /// Whether what a call has read still holds.
+    pub(crate) fn holds(&self, plugin: &Text, outbox: &Outbox) -> bool {
+        if outbox.kv_reads.is_empty() {
+            return true;
+        }
+        let reads = vec![(plugin.clone(), outbox.kv_reads.clone())];
+        !matches!(self.store.append(Batch { kv_reads: reads, ..Batch::default() }, Flush::Lazy), Err(AppendError::Conflict { .. }))
     }
 
     /// Tells a worker that its attempt is no longer wanted, and cuts it if it does not come to an end.

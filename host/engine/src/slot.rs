@@ -126,6 +126,11 @@ impl Slot {
         }
     }
 
+    /// A call that was let through was cut before it came back.
+    pub(crate) fn abandoned(&self, now: Timestamp) {
+        self.breaker.lock().abandon(now);
+    }
+
     pub(crate) fn status(&self) -> PluginStatus {
         let retry_after_ms = self.retry_after_ms();
         let [p50_us, p99_us] = self.latencies.percentiles_us([0.5, 0.99]);

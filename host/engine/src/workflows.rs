@@ -17,7 +17,7 @@ use trackside_model::{
 };
 use trackside_store::{AppendError, Appended, Batch, Entry, Flush, Ticket, WorkflowChange};
 
-use crate::{clock, engine::Shared, outbox};
+use crate::{clock, engine::Shared, outbox, publish::MOST_RERUNS};
 
 /// The longest the loop sleeps without looking at its timers again, so that a clock that was set does not stop it.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
@@ -251,7 +251,13 @@ fn ask(shared: &Arc<Shared>, question: Question) {
     let asking = crate::chain::Asking { handlers, event: event.clone(), point: key.point, attempt, elapsed_ms, origin, principal, asked_at: std::time::Instant::now() };
     let (on_thread, again) = (shared.clone(), key.clone());
     let asked = shared.guest_threads.send(move || {
-        let asked = on_thread.ask(asking);
+        let mut asked = on_thread.ask(asking.clone());
+        for _ in 0..MOST_RERUNS {
+            if asked.outboxes.iter().all(|(plugin, outbox)| on_thread.holds(plugin, outbox)) {
+                break;
+            }
+            asked = on_thread.ask(asking.clone());
+        }
         let (verdict, record, outboxes) = asked.conclude();
         let released = (!outboxes.is_empty()).then(|| Released { cause: Arc::new(event), outboxes });
         on_thread.tell_loop(Message::Input(Box::new(Input::Answer { key, verdict, record }), released));
