@@ -20,7 +20,7 @@ use trackside_model::{
     event::{Filter, Incoming, Position, Text},
     json::Json,
     ports::Guest,
-    workflow::{Input, Machine, WorkflowView},
+    workflow::{Input, WorkflowView},
 };
 use trackside_store::{AppendError, Batch, Entry, Flush, ReadError, Store};
 
@@ -118,7 +118,7 @@ impl Engine {
     /// [`StartError`], by what failed.
     pub fn start(store: Store, host: Arc<HostSide>, options: EngineOptions) -> Result<Self, StartError> {
         let tasks = Tasks::new(tokio::runtime::Handle::current());
-        let machine = Machine::new(fold::unfinished(&store)?);
+        let machine = fold::machine(&store)?;
         let identity = Identity::new(options.dedup_window_ms, options.dedup_entries);
         fold::window(&store, &identity, options.dedup_window_ms)?;
         let (workflows, messages) = crossbeam_channel::bounded(MOST_MESSAGES);
@@ -217,7 +217,7 @@ impl Engine {
         if let Ok(Some(ending)) = told.await
             && ending.ticket.durable().await.is_ok()
         {
-            return Ok(Some(ending.view));
+            return Ok(Some(fold::opened(&self.shared.store, ending.view)));
         }
         self.workflow(workflow_id).await
     }
@@ -228,7 +228,7 @@ impl Engine {
     /// [`ReadError`] if the log cannot be read.
     pub async fn workflow(&self, workflow_id: &str) -> Result<Option<WorkflowView>, ReadError> {
         match self.shared.show(&Text::from(workflow_id)).await {
-            Some(view) => Ok(Some(view)),
+            Some(view) => Ok(Some(fold::opened(&self.shared.store, view))),
             None => fold::workflow(&self.shared.store, workflow_id),
         }
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use trackside_model::{
     catalogue,
     event::{Event, Filter},
+    json::Json,
     plugin::Digest,
     time::Timestamp,
-    workflow::{Definition, State, WorkflowView},
+    workflow::{Definition, Machine, State, WorkflowView},
 };
 use trackside_store::{Query, ReadError, ReadStore, Store};
 
@@ -23,7 +24,7 @@ const PAGE: usize = 1_000;
 const PAGE_BYTES: usize = 4 << 20;
 
 /// All workflows that have not ended, as the log has them.
-pub(crate) fn unfinished(store: &Store) -> Result<State, ReadError> {
+fn unfinished(store: &Store) -> Result<State, ReadError> {
     let mut state = State::default();
     for row in store.unfinished_workflows()? {
         fold_into(&mut state, store, &row.workflow_id)?;
@@ -38,7 +39,29 @@ pub(crate) fn unfinished(store: &Store) -> Result<State, ReadError> {
 pub fn workflow(store: &ReadStore, workflow_id: &str) -> Result<Option<WorkflowView>, ReadError> {
     let mut state = State::default();
     fold_into(&mut state, store, workflow_id)?;
-    Ok(WorkflowView::of(&state, workflow_id))
+    Ok(WorkflowView::of(&state, workflow_id).map(|view| opened(store, view)))
+}
+
+/// A view with the content of its large results.
+pub(crate) fn opened(store: &ReadStore, mut view: WorkflowView) -> WorkflowView {
+    view.open(|digest| content(store, digest));
+    view
+}
+
+fn content(store: &ReadStore, digest: &Digest) -> Option<Json> {
+    let bytes = store.blob(digest).map_err(|error| tracing::error!("a large result cannot be read: {error}")).ok().flatten()?;
+    String::from_utf8(bytes.to_vec()).ok().map(Json::trusted)
+}
+
+/// The machine to go on with.
+pub(crate) fn machine(store: &Store) -> Result<Machine, ReadError> {
+    let mut machine = Machine::new(unfinished(store)?);
+    for (workflow_id, digest) in machine.missing_blobs() {
+        if let Some(content) = content(store, &digest) {
+            machine.provide_blob(workflow_id, digest, content);
+        }
+    }
+    Ok(machine)
 }
 
 fn fold_into(state: &mut State, store: &ReadStore, workflow_id: &str) -> Result<(), ReadError> {

@@ -179,6 +179,7 @@ impl WorkflowLoop {
 
     fn append(&mut self, shared: &Arc<Shared>, mut batch: Batch, step: Step, flush: Flush) -> Result<Appended, AppendError> {
         let must_wait = step.effects.iter().any(|effect| matches!(effect, Effect::Run { after_commit: true, .. }));
+        batch.blobs.extend(step.blobs.into_iter().map(|(digest, content)| (digest, content.as_str().as_bytes().into())));
         for decided in step.facts {
             self.list(&mut batch, decided.fact.draft());
             batch.events.push(Entry::fresh(Admitted::fact(decided.fact)).decided(decided.record.into_iter().collect()));

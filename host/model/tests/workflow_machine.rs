@@ -1,14 +1,14 @@
 //! The workflow machine under a seed: any DAG, any order of completions and failures, control verdicts, cancellations and crashes.
 //! Each run checks the invariants after every step; a failing seed is printed by proptest and can be run again.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::{HashMap, HashSet}, sync::Arc};
 
 use proptest::prelude::*;
 use trackside_model::{
     control::{DecisionPoint, Origin, Signal, Verdict},
     event::{Event, Metadata, Text},
     json::Json,
-    plugin::EffectClass,
+    plugin::{Digest, EffectClass},
     ports::{Failure, Fault, FaultKind},
     time::Timestamp,
     workflow::{
@@ -62,6 +62,7 @@ impl Chance for Seeded {
 struct World {
     machine: Machine,
     log: Vec<Event>,
+    blobs: HashMap<Digest, Json>,
     definitions: Vec<Arc<Definition>>,
     chance: Seeded,
     now: Timestamp,
@@ -78,6 +79,7 @@ impl World {
         let mut world = Self {
             machine: Machine::default(),
             log: Vec::new(),
+            blobs: HashMap::new(),
             definitions: Vec::new(),
             chance: Seeded(seed),
             now: Timestamp(1_000_000_000_000),
@@ -106,12 +108,13 @@ impl World {
     }
 
     fn step(&mut self, input: Input) -> bool {
-        let Step { facts, effects, accepted, .. } = self.machine.step(input, &mut Env { now: self.now, chance: &mut self.chance });
+        let Step { facts, blobs, effects, accepted, .. } = self.machine.step(input, &mut Env { now: self.now, chance: &mut self.chance });
         for decided in facts {
             let sequence = self.log.len() as u64 + 1;
             self.log.push((**decided.fact.draft()).clone());
             self.log.last_mut().unwrap().sequence_number = sequence;
         }
+        self.blobs.extend(blobs);
         for effect in effects {
             match effect {
                 Effect::Ask(question) => self.questions.push(question),
@@ -119,6 +122,7 @@ impl World {
                     assert!(!self.ended.contains(&key.workflow_id), "a task runs after its workflow's end");
                     assert_eq!(call.attempt, key.attempt);
                     assert!(!self.runs.contains(&key), "one attempt is out twice");
+                    assert!(!call.parameters.as_str().contains("digest"), "a reference gives the content, not its name");
                     self.runs.push(key);
                 }
                 Effect::Cut(key) => self.runs.retain(|run| *run != key),
@@ -212,6 +216,7 @@ impl World {
             0 => Ok(Err(failure(false))),
             1 | 2 => Ok(Err(failure(true))),
             3 => Err(Fault { kind: FaultKind::Trap, message: "trap".to_owned(), used: 0, allowed: 0 }),
+            4 => Ok(Ok(Json::trusted(format!(r#"{{"items":[1,{{"x":"{}"}}]}}"#, "y".repeat(70_000))))),
             _ => Ok(Ok(Json::trusted(r#"{"items":[1,{"x":"y"}]}"#))),
         }
     }
@@ -244,6 +249,9 @@ impl World {
         self.runs.clear();
         self.questions.clear();
         self.machine = Machine::new(self.fold());
+        for (workflow_id, digest) in self.machine.missing_blobs() {
+            self.machine.provide_blob(workflow_id, digest, self.blobs[&digest].clone());
+        }
         self.introduce();
         self.step(Input::Recovered);
     }

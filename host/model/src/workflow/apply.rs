@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 
 use super::{
-    facts::{Ended, RetryScheduled, Started, Submitted, TaskCompleted, TaskFailed, TaskSkipped, TaskStarted, Waits},
+    facts::{Ended, RetryScheduled, Started, Submitted, TaskCompleted, TaskFailed, TaskResult, TaskSkipped, TaskStarted, Waits},
     state::{State, Task, TaskStatus, Wait, Wave, Workflow, WorkflowStatus},
 };
 use crate::{
@@ -221,12 +221,12 @@ impl Workflow {
             }
             "task:completed" => {
                 let fact: TaskCompleted = read(event)?;
-                self.tasks[index].result = Some(fact.result);
+                self.tasks[index].result = Some(fact.outcome()?);
                 Ok(self.finish(index, TaskStatus::Completed, event, cause))
             }
             "task:skipped" => {
                 let _: TaskSkipped = read(event)?;
-                self.tasks[index].result = Some(Json::null());
+                self.tasks[index].result = Some(TaskResult::Inline(Json::null()));
                 Ok(self.finish(index, TaskStatus::Skipped, event, cause))
             }
             "task:failed" => {

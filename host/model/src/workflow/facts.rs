@@ -113,7 +113,12 @@ impl TaskError {
 pub(super) struct TaskCompleted {
     pub(super) method: Text,
     pub(super) attempt: u32,
-    pub(super) result: Json,
+    /// A small result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) result: Option<Json>,
+    /// A large one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) result_blob: Option<Blob>,
     pub(super) duration_ms: u64,
     /// The control handler whose value this is, if it is not the worker's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,12 +158,55 @@ pub(super) struct TaskSkipped {
     pub(super) by: Option<Text>,
 }
 
+/// Results above this many bytes are kept by digest, beside the log.
+pub(super) const MOST_INLINE_BYTES: usize = 64 << 10;
+
+/// Content that is kept beside the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blob {
+    /// Of the JSON text.
+    pub digest: Digest,
+    /// Length of the text.
+    pub bytes: usize,
+}
+
+/// A task's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskResult {
+    /// It stands in the fact.
+    Inline(Json),
+    /// The fact names it.
+    Blob(Blob),
+}
+
+impl TaskResult {
+    /// What the fact says of it: the value, or the blob.
+    pub(super) fn into_fact(self) -> (Option<Json>, Option<Blob>) {
+        match self {
+            Self::Inline(value) => (Some(value), None),
+            Self::Blob(blob) => (None, Some(blob)),
+        }
+    }
+}
+
+impl TaskCompleted {
+    pub(super) fn outcome(self) -> Result<TaskResult, String> {
+        match (self.result, self.result_blob) {
+            (_, Some(blob)) => Ok(TaskResult::Blob(blob)),
+            (Some(value), None) => Ok(TaskResult::Inline(value)),
+            // A result of `null` reads as an absent one.
+            (None, None) => Ok(TaskResult::Inline(Json::null())),
+        }
+    }
+}
+
 /// What an attempt came to, kept while a chain that has to judge it is held.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The worker's result.
-    Result(Json),
+    Result(TaskResult),
     /// Its failure, or its fault.
     Error(TaskError),
 }

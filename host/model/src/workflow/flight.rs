@@ -7,14 +7,14 @@ use std::{
 };
 
 use super::{
-    facts::Outcome,
+    facts::{Outcome, TaskResult},
     machine::{QuestionKey, RunKey},
 };
 use crate::{
     control::DecisionPoint,
     event::Text,
     json::Json,
-    plugin::EffectClass,
+    plugin::{Digest, EffectClass},
     time::Timestamp,
 };
 
@@ -97,6 +97,8 @@ pub(super) struct Flight {
     pub(super) amended: HashMap<(Text, usize), Json>,
     /// Providers that `assignment:candidate_found` passed over, until the task starts.
     pub(super) passed_over: HashMap<(Text, usize), HashSet<Text>>,
+    /// The content of large results, until their workflow ends.
+    pub(super) blobs: HashMap<(Text, Digest), Json>,
     timers: BTreeMap<(Timestamp, u64), Timer>,
     count: u64,
 }
@@ -112,6 +114,14 @@ pub(super) enum Asked {
 }
 
 impl Flight {
+    /// The content of a result.
+    pub(super) fn open(&self, workflow_id: &Text, result: &TaskResult) -> Option<Json> {
+        match result {
+            TaskResult::Inline(value) => Some(value.clone()),
+            TaskResult::Blob(blob) => self.blobs.get(&(workflow_id.clone(), blob.digest)).cloned(),
+        }
+    }
+
     pub(super) fn next(&mut self) -> u64 {
         self.count += 1;
         self.count

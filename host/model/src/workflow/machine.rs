@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     apply::Applied,
     definition::Definition,
-    facts::{Decided as DecidedFact, Ended, Outcome, Started, Submitted, TaskError, Waits},
+    facts::{Blob, Decided as DecidedFact, Ended, MOST_INLINE_BYTES, Outcome, Started, Submitted, TaskError, TaskResult, Waits},
     flight::{Asked, Flight, Points, Provider, Timer},
     state::{State, Workflow, WorkflowStatus},
     story,
@@ -19,6 +19,7 @@ use crate::{
     event::{Event, EventType, Metadata, Text},
     json::Json,
     narration::{Moment, Narration},
+    plugin::Digest,
     ports::{Failure, Fault, TaskCall},
     time::Timestamp,
 };
@@ -188,6 +189,8 @@ pub struct Decided {
 pub struct Step {
     /// For the log, in order, in one commit.
     pub facts: Vec<Decided>,
+    /// Contents that the facts name by digest, to be kept in the same commit.
+    pub blobs: Vec<(Digest, Json)>,
     /// To be done after the facts are appended.
     pub effects: Vec<Effect>,
     /// Whether the input was of use; the outbox of an answer that was not is dropped.
@@ -207,6 +210,38 @@ impl Machine {
     /// A machine over this state, with nothing under way.
     pub fn new(state: State) -> Self {
         Self { state, flight: Flight::default() }
+    }
+
+    /// Contents that the state names by digest and that are not here, after a restart.
+    pub fn missing_blobs(&self) -> Vec<(Text, Digest)> {
+        let results = self.state.workflows.values().flat_map(|workflow| {
+            let waiting = workflow.tasks.iter().filter_map(|task| task.waits.as_ref()?.outcome.as_ref());
+            let judged = waiting.filter_map(|outcome| if let Outcome::Result(result) = outcome { Some(result) } else { None });
+            let results = workflow.tasks.iter().filter_map(|task| task.result.as_ref()).chain(judged);
+            results.map(|result| (workflow.workflow_id.clone(), result))
+        });
+        let blobs = results.filter_map(|(workflow_id, result)| match result {
+            TaskResult::Blob(blob) => Some((workflow_id, blob.digest)),
+            TaskResult::Inline(_) => None,
+        });
+        blobs.filter(|key| !self.flight.blobs.contains_key(key)).collect()
+    }
+
+    /// Hands in one of [`missing_blobs`](Self::missing_blobs).
+    pub fn provide_blob(&mut self, workflow_id: Text, digest: Digest, content: Json) {
+        self.flight.blobs.insert((workflow_id, digest), content);
+    }
+
+    /// A result as facts carry it: a large one goes beside the log.
+    pub(super) fn keep(&mut self, workflow_id: &Text, value: Json, step: &mut Step) -> TaskResult {
+        let bytes = value.as_str().len();
+        if bytes <= MOST_INLINE_BYTES {
+            return TaskResult::Inline(value);
+        }
+        let digest = Digest::of(value.as_str().as_bytes());
+        self.flight.blobs.insert((workflow_id.clone(), digest), value.clone());
+        step.blobs.push((digest, value));
+        TaskResult::Blob(Blob { digest, bytes })
     }
 
     /// When [`Input::Tick`] is due next, if ever.
@@ -334,6 +369,7 @@ impl Machine {
         self.flight.questions.retain(|key, _| key.workflow_id != *workflow_id);
         self.flight.amended.retain(|(id, _), _| id != workflow_id);
         self.flight.passed_over.retain(|(id, _), _| id != workflow_id);
+        self.flight.blobs.retain(|(id, _), _| id != workflow_id);
     }
 
     /// Asks the control handlers about a workflow or one of its tasks.

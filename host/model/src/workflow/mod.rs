@@ -16,7 +16,7 @@ mod view;
 pub use self::{
     apply::ApplyError,
     definition::{Definition, DefinitionError, Format, TaskDefinition},
-    facts::{Outcome, TaskError},
+    facts::{Blob, Outcome, TaskError, TaskResult},
     flight::{Points, Provider},
     machine::{Chance, Decided, Effect, Env, Input, Machine, Question, QuestionKey, RunKey, Step, Submission},
     references::{ResolveError, Source, Substitution, Template},

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     definition::Definition,
-    facts::{Outcome, TaskError},
+    facts::{Outcome, TaskError, TaskResult},
 };
 use crate::{
     control::{DecisionPoint, Origin},
@@ -252,7 +252,7 @@ pub struct Task {
     /// When the next attempt begins, while retrying.
     pub retry_at: Option<Timestamp>,
     /// Its result.
-    pub result: Option<Json>,
+    pub result: Option<TaskResult>,
     /// Its last error.
     pub error: Option<TaskError>,
     /// Parameters that a control handler put in place of the definition's.

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    facts::{Outcome, RetryScheduled, TaskCompleted, TaskError, TaskFailed, TaskSkipped, TaskStarted},
-    flight::{Asked, Place, Provider, Run, Timer},
+    facts::{Outcome, RetryScheduled, TaskCompleted, TaskError, TaskFailed, TaskResult, TaskSkipped, TaskStarted},
+    flight::{Asked, Flight, Place, Provider, Run, Timer},
     machine::{Effect, Env, Machine, QuestionKey, RunKey, Step, narrated},
     references::{Source, Substitution},
     state::{TaskStatus, Workflow},
@@ -117,7 +117,7 @@ impl Machine {
         let queue_depth = self.state.workflows.get(workflow_id).map_or(0, |workflow| self.flight.depth(&workflow.definition.tasks[index].method));
         let amended = self.flight.amended.remove(&(workflow_id.clone(), index));
         let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
-        let (parameters, substitutions) = match workflow.parameters(index, amended.as_ref()) {
+        let (parameters, substitutions) = match workflow.parameters(index, amended.as_ref(), &self.flight) {
             Ok(resolved) => resolved,
             Err(message) => return self.unresolved(workflow_id, index, &message, env, step),
         };
@@ -169,7 +169,7 @@ impl Machine {
         };
         self.flight.release(&run.provider_id);
         let outcome = match outcome {
-            Ok(Ok(result)) => Outcome::Result(result),
+            Ok(Ok(result)) => Outcome::Result(self.keep(&key.workflow_id, result, step)),
             Ok(Err(failure)) => Outcome::Error(failure.into()),
             Err(fault) => Outcome::Error(fault.into()),
         };
@@ -239,11 +239,12 @@ impl Machine {
         self.complete_if_done(workflow_id, env, step);
     }
 
-    fn complete_task(&mut self, workflow_id: &Text, index: usize, result: Json, by: Option<Text>, env: &mut Env<'_>, step: &mut Step) {
+    fn complete_task(&mut self, workflow_id: &Text, index: usize, result: TaskResult, by: Option<Text>, env: &mut Env<'_>, step: &mut Step) {
         let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
         let (definition, task) = (&workflow.definition.tasks[index], &workflow.tasks[index]);
         let duration_ms = task.started_at.map_or(0, |started_at| env.now.ms_since(started_at));
-        let fact = TaskCompleted { method: definition.method.clone(), attempt: task.attempt, result, duration_ms, by };
+        let (result, result_blob) = result.into_fact();
+        let fact = TaskCompleted { method: definition.method.clone(), attempt: task.attempt, result, result_blob, duration_ms, by };
         let event = workflow.task_event(index, "task:completed", env, &fact);
         let event = narrated(event, &story::of_task_end(workflow, index, env.now));
         let applied = self.apply(event, step);
@@ -278,7 +279,13 @@ impl Machine {
     #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
     fn task_proceeds(&mut self, workflow_id: &Text, task: usize, asked: Asked, point: DecisionPoint, amended: Option<Json>, env: &mut Env<'_>, step: &mut Step) {
         match (point, asked) {
-            (_, Asked::Outcome(Outcome::Result(result))) => self.complete_task(workflow_id, task, amended.unwrap_or(result), None, env, step),
+            (_, Asked::Outcome(Outcome::Result(result))) => {
+                let result = match amended {
+                    Some(value) => self.keep(workflow_id, value, step),
+                    None => result,
+                };
+                self.complete_task(workflow_id, task, result, None, env, step);
+            }
             (_, Asked::Outcome(Outcome::Error(error))) => self.own_policy(workflow_id, task, error, env, step),
             (_, Asked::Candidate(provider_id)) => {
                 let provider = self.flight.providers.iter().find(|provider| provider.provider_id == provider_id && provider.allowed);
@@ -315,7 +322,7 @@ impl Machine {
             }
             (Signal::Skip(reason), Asked::Outcome(Outcome::Result(_))) => {
                 self.tell(workflow_id, Some(task), "control:skipped", point, by.clone(), reason, env, step);
-                self.complete_task(workflow_id, task, Json::null(), Some(by), env, step);
+                self.complete_task(workflow_id, task, TaskResult::Inline(Json::null()), Some(by), env, step);
             }
             (Signal::Skip(reason), _) => {
                 self.tell(workflow_id, Some(task), "control:skipped", point, by.clone(), reason.clone(), env, step);
@@ -326,6 +333,7 @@ impl Machine {
                 Asked::Candidate(_) => self.hold(workflow_id, task, point, by, format!("fallback means nothing at a candidate: {reason}"), outcome, env, step),
                 _ => {
                     self.tell(workflow_id, Some(task), "control:fallback", point, by.clone(), reason, env, step);
+                    let value = self.keep(workflow_id, value, step);
                     self.complete_task(workflow_id, task, value, Some(by), env, step);
                 }
             },
@@ -428,12 +436,17 @@ impl Machine {
         payload.insert("task".to_owned(), json!(&*definition.id));
         payload.insert("method".to_owned(), json!(&*definition.method));
         let amended = self.flight.amended.get(&(workflow.workflow_id.clone(), index));
-        if let Ok((parameters, _)) = workflow.parameters(index, amended) {
+        if let Ok((parameters, _)) = workflow.parameters(index, amended, &self.flight) {
             payload.insert("parameters".to_owned(), parameters.to_value());
         }
         match asked {
-            Asked::Outcome(Outcome::Result(result)) => drop(payload.insert("result".to_owned(), result.to_value())),
-            Asked::Outcome(Outcome::Error(error)) => drop(payload.insert("error".to_owned(), json!(error))),
+            Asked::Outcome(Outcome::Result(result)) => {
+                let result = self.flight.open(&workflow.workflow_id, result).map_or(Value::Null, |result| result.to_value());
+                payload.insert("result".to_owned(), result);
+            }
+            Asked::Outcome(Outcome::Error(error)) => {
+                payload.insert("error".to_owned(), json!(error));
+            }
             Asked::Nothing | Asked::Candidate(_) => {}
         }
         payload
@@ -456,13 +469,13 @@ impl Workflow {
     }
 
     /// A task's parameters with every reference resolved, or those that a control handler put in their place.
-    fn parameters(&self, index: usize, amended: Option<&Json>) -> Result<(Json, Vec<Substitution>), String> {
+    fn parameters(&self, index: usize, amended: Option<&Json>, flight: &Flight) -> Result<(Json, Vec<Substitution>), String> {
         if let Some(parameters) = amended.or(self.tasks[index].parameters.as_ref()) {
             return Ok((parameters.clone(), Vec::new()));
         }
         let lookup = |source: Source| match source {
             Source::Input => Some(self.input.clone()),
-            Source::Task(task) => self.tasks[task].result.clone(),
+            Source::Task(task) => self.tasks[task].result.as_ref().and_then(|result| flight.open(&self.workflow_id, result)),
         };
         self.definition.tasks[index].parameters.resolve(&lookup).map_err(|error| error.to_string())
     }

@@ -4,10 +4,10 @@
 use serde::Serialize;
 
 use super::{
-    facts::TaskError,
+    facts::{Blob, TaskError},
     state::{State, TaskStatus, Workflow, WorkflowStatus},
 };
-use crate::{event::Text, json::Json, time::Timestamp};
+use crate::{event::Text, json::Json, plugin::Digest, time::Timestamp};
 
 /// A workflow, for showing.
 #[derive(Clone, Debug, Serialize)]
@@ -74,6 +74,9 @@ pub struct TaskView {
     /// Its result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Json>,
+    /// Where its result is, if that is large; [`WorkflowView::open`] puts the content in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_blob: Option<Blob>,
     /// Its last error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
@@ -83,6 +86,15 @@ impl WorkflowView {
     /// A workflow of a state.
     pub fn of(state: &State, workflow_id: &str) -> Option<Self> {
         state.workflows.get(workflow_id).map(Self::new)
+    }
+
+    /// Puts the content of large results in their places.
+    pub fn open(&mut self, content: impl Fn(&Digest) -> Option<Json>) {
+        for task in &mut self.tasks {
+            if let Some(blob) = &task.result_blob {
+                task.result = content(&blob.digest);
+            }
+        }
     }
 
     fn new(workflow: &Workflow) -> Self {
@@ -102,7 +114,8 @@ impl WorkflowView {
                 (None, TaskStatus::Retrying, Some(at)) => Some(format!("its next attempt at {at}")),
                 _ => None,
             },
-            result: task.result.clone(),
+            result: task.result.clone().and_then(|result| result.into_fact().0),
+            result_blob: task.result.clone().and_then(|result| result.into_fact().1),
             error: task.error.clone(),
         });
         Self {
