@@ -1,7 +1,7 @@
 //! Checkpoints: carrying committed pages from the WAL into the log's file, on a thread and a connection of their own, so that commits
 //! do not wait for it. The WAL is kept and written over from its start once all of it has been carried.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -58,6 +58,15 @@ pub(crate) fn run(checkpoints: Arc<Checkpoints>, connection: Connection) {
         } else {
             checkpoints.wake.wait(&mut wanted);
         }
+    }
+}
+
+/// Carries everything and empties the WAL, so that the next start has nothing to recover; what readers hold up stays for then.
+pub(crate) fn finish(connection: &Connection) {
+    let finished =
+        connection.busy_timeout(Duration::ZERO).and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+    if let Err(error) = finished {
+        tracing::warn!(%error, "the log's write-ahead file is carried over at the next start");
     }
 }
 

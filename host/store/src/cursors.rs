@@ -4,11 +4,7 @@
 use rusqlite::{OptionalExtension, Row};
 use trackside_model::event::Position;
 
-use crate::{
-    readers::ReadError,
-    rows::count,
-    store::ReadStore,
-};
+use crate::{readers::ReadError, rows::count, store::ReadStore};
 
 impl ReadStore {
     /// A reader's cursor; `None`: it has never moved.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     event_types::TypeNames,
     readers::ReadError,
-    rows::{self, integer},
+    rows::{self, event_columns, integer},
     shared::Shared,
     store::{ReadStore, Store},
     tail,
@@ -35,10 +35,11 @@ impl Found {
     }
 }
 
+pub(crate) const BY_ID: &str = concat!("SELECT ", event_columns!(), " FROM events WHERE event_id = ?1 AND sequence <= ?2");
+
 /// The event with this id, not behind `head`.
 fn by_id(names: &TypeNames<'_>, event_id: &Uuid, head: u64) -> rusqlite::Result<Option<Arc<Event>>> {
-    let sql = format!("SELECT {} FROM events WHERE event_id = ?1 AND sequence <= ?2", rows::COLUMNS);
-    let mut select = names.connection.prepare_cached(&sql)?;
+    let mut select = names.connection.prepare_cached(BY_ID)?;
     let mut found = select.query(params![event_id.as_bytes(), integer(head)])?;
     found.next()?.map(|row| rows::decode(row, names).map(Arc::new)).transpose()
 }

@@ -26,6 +26,12 @@ const PURGE_EVERY_MS: u64 = 1_000;
 /// Keys removed at a time.
 const PURGED_KEYS: u32 = 256;
 
+pub(crate) const VALUE: &str = "SELECT value, expires_at FROM kv WHERE plugin = ?1 AND key = ?2";
+pub(crate) const KEYS: &str =
+    "SELECT key FROM kv WHERE plugin = ?1 AND key >= ?2 AND (expires_at IS NULL OR expires_at > ?3) ORDER BY key LIMIT ?4";
+pub(crate) const BYTES: &str = "SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0) FROM kv WHERE plugin = ?1";
+pub(crate) const OVER: &str = "SELECT plugin, key FROM kv WHERE expires_at <= ?1 LIMIT ?2";
+
 impl Store {
     /// A value of the plugin's space, as of everything that has been released. One that is over is not there.
     ///
@@ -128,10 +134,7 @@ impl Shared {
         if self.state().kv.bytes(plugin).is_some() {
             return Ok(());
         }
-        let bytes = self.readers.read(|names| {
-            let sql = "SELECT coalesce(sum(octet_length(key) + octet_length(value)), 0) FROM kv WHERE plugin = ?1";
-            names.connection.prepare_cached(sql)?.query_row([plugin], |row| row.get::<_, i64>(0))
-        })?;
+        let bytes = self.readers.read(|names| names.connection.prepare_cached(BYTES)?.query_row([plugin], |row| row.get::<_, i64>(0)))?;
         self.state().kv.begin_space(plugin, bytes.cast_unsigned());
         Ok(())
     }
@@ -141,7 +144,8 @@ impl Shared {
         let now = (self.now)();
         {
             let mut state = self.state();
-            if state.poisoned.is_some() || state.closing || (state.kv_purged_at.0 != 0 && now.ms_since(state.kv_purged_at) < PURGE_EVERY_MS) {
+            if state.poisoned.is_some() || state.closing || (state.kv_purged_at.0 != 0 && now.ms_since(state.kv_purged_at) < PURGE_EVERY_MS)
+            {
                 return Ok(());
             }
             state.kv_purged_at = now;
@@ -164,7 +168,7 @@ impl Shared {
 }
 
 fn file_value(names: &TypeNames<'_>, plugin: &str, key: &str) -> rusqlite::Result<Option<Stored>> {
-    let mut select = names.connection.prepare_cached("SELECT value, expires_at FROM kv WHERE plugin = ?1 AND key = ?2")?;
+    let mut select = names.connection.prepare_cached(VALUE)?;
     let stored = select.query_row([plugin, key], |row| {
         let expires_at: Option<i64> = row.get(1)?;
         Ok(Stored { value: Arc::from(row.get_ref(0)?.as_blob()?), expires_at: expires_at.map(|end| Timestamp(end.cast_unsigned())) })
@@ -172,9 +176,15 @@ fn file_value(names: &TypeNames<'_>, plugin: &str, key: &str) -> rusqlite::Resul
     stored.optional()
 }
 
-fn file_keys(names: &TypeNames<'_>, plugin: &str, prefix: &str, after: Option<&str>, now: Timestamp, limit: usize) -> rusqlite::Result<Vec<String>> {
-    let sql = "SELECT key FROM kv WHERE plugin = ?1 AND key >= ?2 AND (expires_at IS NULL OR expires_at > ?3) ORDER BY key LIMIT ?4";
-    let mut select = names.connection.prepare_cached(sql)?;
+fn file_keys(
+    names: &TypeNames<'_>,
+    plugin: &str,
+    prefix: &str,
+    after: Option<&str>,
+    now: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<String>> {
+    let mut select = names.connection.prepare_cached(KEYS)?;
     // The first text behind another one is that one and a zero byte.
     let behind = after.map(|after| format!("{after}\0")).unwrap_or_default();
     let from = prefix.max(&behind);
@@ -191,7 +201,7 @@ fn file_keys(names: &TypeNames<'_>, plugin: &str, prefix: &str, after: Option<&s
 }
 
 fn file_keys_over(names: &TypeNames<'_>, now: Timestamp) -> rusqlite::Result<Vec<(Text, String)>> {
-    let mut select = names.connection.prepare_cached("SELECT plugin, key FROM kv WHERE expires_at <= ?1 LIMIT ?2")?;
+    let mut select = names.connection.prepare_cached(OVER)?;
     let rows = select.query_map(params![integer(now.0), PURGED_KEYS], |row| Ok((Text::from(row.get_ref(0)?.as_str()?), row.get(1)?)))?;
     rows.collect()
 }

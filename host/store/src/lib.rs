@@ -19,6 +19,8 @@ mod open;
 mod options;
 mod outbox;
 mod pending;
+#[cfg(test)]
+mod plans;
 mod query;
 mod readers;
 mod recent;

@@ -50,7 +50,9 @@ pub enum OpenError {
         pid: Option<u32>,
     },
     /// A newer program has written it.
-    #[error("the log is of version {found}, and this program knows versions up to {known}; use a program at least as new as the one that wrote it")]
+    #[error(
+        "the log is of version {found}, and this program knows versions up to {known}; use a program at least as new as the one that wrote it"
+    )]
     Newer {
         /// In the file.
         found: u32,
@@ -179,8 +181,10 @@ fn start(shared: Arc<Shared>, connection: Connection, carrier: Connection, held:
     let checkpoints = Arc::new(Checkpoints::default());
     let writer = Writer { shared, connection, checkpoints: checkpoints.clone(), held };
     let stop = checkpoints.clone();
-    let checkpointer =
-        thread::Builder::new().name("trackside-store-checkpointer".to_owned()).spawn(move || checkpoint::run(checkpoints, carrier)).map_err(failed)?;
+    let checkpointer = thread::Builder::new()
+        .name("trackside-store-checkpointer".to_owned())
+        .spawn(move || checkpoint::run(checkpoints, carrier))
+        .map_err(failed)?;
     let writer = thread::Builder::new().name("trackside-store-writer".to_owned()).spawn(move || writer.run()).map_err(|source| {
         stop.stop();
         failed(source)

@@ -11,6 +11,9 @@ use crate::{
     store::ReadStore,
 };
 
+pub(crate) const WAITING: &str = "SELECT id, plugin, publish, correlation_id, causation_id, workflow_id, task_id, hops \
+     FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2";
+
 /// A publish that waits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxEntry {
@@ -27,9 +30,7 @@ impl ReadStore {
     /// [`ReadError`] if the file cannot be read.
     pub fn outbox(&self, after: u64, limit: usize) -> Result<Vec<OutboxEntry>, ReadError> {
         self.readers().read(|names| {
-            let sql = "SELECT id, plugin, publish, correlation_id, causation_id, workflow_id, task_id, hops \
-                       FROM outbox WHERE id > ?1 ORDER BY id LIMIT ?2";
-            let mut select = names.connection.prepare_cached(sql)?;
+            let mut select = names.connection.prepare_cached(WAITING)?;
             select.query_map(params![integer(after), i64::try_from(limit).unwrap_or(i64::MAX)], entry)?.collect()
         })
     }

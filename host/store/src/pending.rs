@@ -46,7 +46,8 @@ impl Rows {
     pub(crate) fn bytes(&self) -> usize {
         const SMALL_ROW: usize = 128;
         let events: usize = self.events.iter().map(|event| event_bytes(event)).sum();
-        let decisions: usize = self.decisions.iter().flat_map(|(_, records)| records).map(|record| record.checks.len() * 2 * SMALL_ROW).sum();
+        let decisions: usize =
+            self.decisions.iter().flat_map(|(_, records)| records).map(|record| record.checks.len() * 2 * SMALL_ROW).sum();
         let kv: usize = self.kv.iter().map(KvRow::bytes).sum();
         let outbox: usize = self.outbox_put.iter().map(|(_, row)| row.publish.payload.as_str().len() + 4 * SMALL_ROW).sum();
         let blobs: usize = self.blobs.iter().map(|(_, bytes)| bytes.len()).sum();

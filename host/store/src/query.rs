@@ -14,7 +14,7 @@ use crate::{
     event_types::TypeNames,
     readers::ReadError,
     ring::event_bytes,
-    rows::{self, count, integer},
+    rows::{self, count, event_columns, integer},
     store::ReadStore,
 };
 
@@ -22,6 +22,11 @@ use crate::{
 const MAX_LOOKED_AT: usize = 50_000;
 /// Bytes of one page, about.
 const MAX_PAGE_BYTES: usize = 16 << 20;
+
+pub(crate) const THROUGH: &str =
+    concat!("SELECT ", event_columns!(), " FROM events WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence");
+pub(crate) const AT: &str = concat!("SELECT ", event_columns!(), " FROM events WHERE sequence = ?1");
+pub(crate) const TIME_AT: &str = "SELECT recorded_at FROM events WHERE sequence >= ?1 ORDER BY sequence LIMIT 1";
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -82,6 +87,8 @@ struct Search<'a> {
     looked_at: usize,
     page: Page,
     page_bytes: usize,
+    /// The position of the last event on the page.
+    taken: Position,
 }
 
 impl<'a> Search<'a> {
@@ -104,6 +111,7 @@ impl<'a> Search<'a> {
             looked_at: 0,
             page: Page::default(),
             page_bytes: 0,
+            taken: Position::default(),
         })
     }
 
@@ -123,8 +131,7 @@ impl<'a> Search<'a> {
     }
 
     fn look_through(&mut self) -> rusqlite::Result<ControlFlow<()>> {
-        let sql = format!("SELECT {} FROM events WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence", rows::COLUMNS);
-        let mut select = self.names.connection.prepare_cached(&sql)?;
+        let mut select = self.names.connection.prepare_cached(THROUGH)?;
         let mut found = select.query(params![integer(self.behind), integer(self.last)])?;
         while let Some(row) = found.next()? {
             if self.look_at(row)?.is_break() {
@@ -135,8 +142,7 @@ impl<'a> Search<'a> {
     }
 
     fn look_at_each(&mut self, candidates: &Candidates<'_>) -> rusqlite::Result<ControlFlow<()>> {
-        let sql = format!("SELECT {} FROM events WHERE sequence = ?1", rows::COLUMNS);
-        let mut select = self.names.connection.prepare_cached(&sql)?;
+        let mut select = self.names.connection.prepare_cached(AT)?;
         loop {
             let sequences = candidates.next(self.names, self.behind, self.last)?;
             if sequences.is_empty() {
@@ -161,15 +167,14 @@ impl<'a> Search<'a> {
         }
         self.looked_at += 1;
         if !self.is_out(row)? {
-            let event = rows::decode(row, self.names)?;
-            if self.narrates(&event) {
-                for part in event.expand() {
-                    if self.take(part).is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                }
-            } else if self.take(event).is_break() {
-                return Ok(ControlFlow::Break(()));
+            let fact = rows::decode(row, self.names)?;
+            let parts = fact.narration.parts();
+            let taken = match self.query.narration && parts > 0 {
+                true => fact.expand().try_for_each(|event| self.take(event, parts)),
+                false => self.take(fact, parts),
+            };
+            if taken.is_break() {
+                return Ok(taken);
             }
         }
         self.behind = count(row, 0)?;
@@ -184,39 +189,30 @@ impl<'a> Search<'a> {
         let type_id = row.get(2)?;
         let severity: u8 = row.get(3)?;
         let below = |least: Severity| severity < least as u8;
-        Ok(self.types.as_ref().is_some_and(|types| types.binary_search(&type_id).is_err()) || self.query.filter.min_severity.is_some_and(below))
-    }
-
-    fn narrates(&self, event: &Event) -> bool {
-        self.query.narration && event.narration.parts() > 0
+        Ok(self.types.as_ref().is_some_and(|types| types.binary_search(&type_id).is_err())
+            || self.query.filter.min_severity.is_some_and(below))
     }
 
     /// Takes an event onto the page, if it matches. Breaks when it matches and the page is full.
-    fn take(&mut self, event: Event) -> ControlFlow<()> {
+    /// `parts` are those of its fact, behind which the sequence ends.
+    fn take(&mut self, event: Event, parts: u32) -> ControlFlow<()> {
         if self.query.after.is_some_and(|after| event.position() <= after) || !self.query.filter.matches(&event) {
             return ControlFlow::Continue(());
         }
         if self.page.events.len() >= self.query.limit || self.page_bytes >= MAX_PAGE_BYTES {
-            self.page.next = self.page.events.last().map(position_of);
+            self.page.next = Some(self.taken);
             return ControlFlow::Break(());
         }
+        self.taken = if event.part == parts { Position::end_of(event.sequence_number) } else { event.position() };
         self.page_bytes += event_bytes(&event);
         self.page.events.push(event);
         ControlFlow::Continue(())
     }
 }
 
-/// An event's place; a fact, which comes behind its parts, ends its sequence.
-fn position_of(event: &Event) -> Position {
-    match event.narration.parts() {
-        parts if parts == event.part => Position::end_of(event.sequence_number),
-        _ => event.position(),
-    }
-}
-
 /// The last sequence that was recorded before `time`, found by halving: times never fall along the log.
 fn recorded_before(names: &TypeNames<'_>, time: Timestamp, head: u64) -> rusqlite::Result<u64> {
-    let mut select = names.connection.prepare_cached("SELECT recorded_at FROM events WHERE sequence >= ?1 ORDER BY sequence LIMIT 1")?;
+    let mut select = names.connection.prepare_cached(TIME_AT)?;
     let (mut before, mut last) = (0, head);
     while before < last {
         let middle = before + (last - before).div_ceil(2);

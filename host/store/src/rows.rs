@@ -16,13 +16,17 @@ use uuid::Uuid;
 use crate::event_types::TypeNames;
 
 /// The columns, in the order that [`bind`] and [`decode`] keep.
-pub(crate) const COLUMNS: &str = "sequence, event_id, type_id, severity, timestamp, recorded_at, source_component, correlation_id, \
-     causation_id, workflow_id, task_id, provider_id, payload, metadata, narration, parts";
+macro_rules! event_columns {
+    () => {
+        "sequence, event_id, type_id, severity, timestamp, recorded_at, source_component, correlation_id, causation_id, workflow_id, \
+         task_id, provider_id, payload, metadata, narration, parts"
+    };
+}
+pub(crate) use event_columns;
 
 /// Takes one event.
-pub(crate) const INSERT: &str = "INSERT INTO events (sequence, event_id, type_id, severity, timestamp, recorded_at, source_component, \
-     correlation_id, causation_id, workflow_id, task_id, provider_id, payload, metadata, narration, parts) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+pub(crate) const INSERT: &str =
+    concat!("INSERT INTO events (", event_columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)");
 
 /// An id as it is stored: 16 bytes for a UUID in its usual spelling, else the text.
 pub(crate) enum StoredId<'a> {

@@ -6,7 +6,8 @@ use rusqlite::Connection;
 use crate::{
     event_types::{RememberedNames, TypeNames},
     open::OpenError,
-    rows,
+    ring::event_bytes,
+    rows::{self, event_columns},
 };
 
 /// `TRSK`: marks a file as a Trackside log.
@@ -15,6 +16,10 @@ const APPLICATION_ID: i64 = 0x5452_534B;
 const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
 /// Events that are read at start to see whether the end of the log is whole.
 const TAIL_EVENTS: i64 = 256;
+
+/// About how many bytes of them, at the most.
+const TAIL_BYTES: usize = 4 << 20;
+pub(crate) const TAIL: &str = concat!("SELECT ", event_columns!(), " FROM events ORDER BY sequence DESC LIMIT ?1");
 
 /// Where the log ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +45,8 @@ fn version(connection: &Connection) -> Result<u32, OpenError> {
 pub(crate) fn identify(connection: &Connection) -> Result<u32, OpenError> {
     let mark: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(OpenError::of)?;
     let found = version(connection)?;
-    let empty: bool = connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0)).map_err(OpenError::of)?;
+    let empty: bool =
+        connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0)).map_err(OpenError::of)?;
     if mark != APPLICATION_ID && !(empty && found == 0) {
         return Err(OpenError::Foreign);
     }
@@ -67,13 +73,14 @@ pub(crate) fn migrate(connection: &mut Connection, found: u32) -> Result<(), Ope
 pub(crate) fn check_tail(connection: &Connection) -> Result<End, OpenError> {
     let remembered = RememberedNames::default();
     let names = TypeNames { connection, remembered: &remembered };
-    let sql = format!("SELECT {} FROM events ORDER BY sequence DESC LIMIT ?1", rows::COLUMNS);
-    let mut tail = connection.prepare(&sql).map_err(OpenError::of)?;
+    let mut tail = connection.prepare(TAIL).map_err(OpenError::of)?;
     let events = tail.query_map([TAIL_EVENTS], |row| rows::decode(row, &names)).map_err(OpenError::of)?;
     let mut end = End::default();
     let mut later: Option<(u64, u64)> = None;
+    let mut bytes = 0;
     for event in events {
-        let event = event.map_err(|error| OpenError::Damaged { after: later.map_or(0, |(sequence, _)| sequence), what: error.to_string() })?;
+        let event =
+            event.map_err(|error| OpenError::Damaged { after: later.map_or(0, |(sequence, _)| sequence), what: error.to_string() })?;
         let (sequence, recorded_at) = (event.sequence_number, event.recorded_at.0);
         if let Some((next, next_recorded_at)) = later
             && (sequence + 1 != next || recorded_at > next_recorded_at)
@@ -84,6 +91,10 @@ pub(crate) fn check_tail(connection: &Connection) -> Result<End, OpenError> {
             end = End { sequence, recorded_at_ns: recorded_at, outbox_id: 0 };
         }
         later = Some((sequence, recorded_at));
+        bytes += event_bytes(&event);
+        if bytes > TAIL_BYTES {
+            break;
+        }
     }
     let outbox_id: Option<i64> = connection.query_row("SELECT max(id) FROM outbox", [], |row| row.get(0)).map_err(OpenError::of)?;
     end.outbox_id = outbox_id.unwrap_or(0).cast_unsigned();

@@ -9,15 +9,15 @@ use trackside_model::event::Event;
 use crate::{
     event_types::TypeNames,
     ring::event_bytes,
-    rows::{self, integer},
+    rows::{self, event_columns, integer},
 };
+
+pub(crate) const BEHIND: &str =
+    concat!("SELECT ", event_columns!(), " FROM events WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence LIMIT ?3");
 
 /// Events behind `after` and not behind `head`, at most `max_events` and about `max_bytes` of them, but at least one if there is one.
 pub(crate) fn read(names: &TypeNames<'_>, after: u64, head: u64, max_events: usize, max_bytes: usize) -> rusqlite::Result<Vec<Arc<Event>>> {
-    let mut select = names.connection.prepare_cached(&format!(
-        "SELECT {} FROM events WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence LIMIT ?3",
-        rows::COLUMNS
-    ))?;
+    let mut select = names.connection.prepare_cached(BEHIND)?;
     let mut found = select.query(params![integer(after), integer(head), i64::try_from(max_events).unwrap_or(i64::MAX)])?;
     let mut events = Vec::new();
     let mut bytes = 0;

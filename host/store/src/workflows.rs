@@ -13,11 +13,31 @@ use crate::{
     event_types::TypeNames,
     readers::ReadError,
     ring::event_bytes,
-    rows::{self, StoredId, count, id, integer, time},
+    rows::{self, StoredId, count, event_columns, id, integer, time},
     store::ReadStore,
 };
 
-const COLUMNS: &str = "first_sequence, workflow_id, name, status, correlation_id, last_sequence, submitted_at, ended_at";
+macro_rules! workflow_columns {
+    () => {
+        "first_sequence, workflow_id, name, status, correlation_id, last_sequence, submitted_at, ended_at"
+    };
+}
+
+pub(crate) const ONE: &str = concat!("SELECT ", workflow_columns!(), " FROM workflows WHERE workflow_id = ?1");
+pub(crate) const UNFINISHED: &str =
+    concat!("SELECT ", workflow_columns!(), " FROM workflows WHERE ended_at IS NULL ORDER BY first_sequence");
+pub(crate) const NEWEST: &str =
+    concat!("SELECT ", workflow_columns!(), " FROM workflows WHERE first_sequence < ?1 ORDER BY first_sequence DESC LIMIT ?2");
+pub(crate) const NEWEST_OF: &str = concat!(
+    "SELECT ",
+    workflow_columns!(),
+    " FROM workflows WHERE status = ?1 AND first_sequence < ?2 ORDER BY first_sequence DESC LIMIT ?3"
+);
+pub(crate) const EVENTS: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events WHERE workflow_id = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT ?4"
+);
 
 /// A workflow as lists see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +86,7 @@ impl ReadStore {
     /// # Errors
     /// [`ReadError`] if the file cannot be read.
     pub fn workflow(&self, workflow_id: &str) -> Result<Option<WorkflowRow>, ReadError> {
-        self.readers().read(|names| {
-            let sql = format!("SELECT {COLUMNS} FROM workflows WHERE workflow_id = ?1");
-            names.connection.prepare_cached(&sql)?.query_row([StoredId::of(workflow_id)], decode).optional()
-        })
+        self.readers().read(|names| names.connection.prepare_cached(ONE)?.query_row([StoredId::of(workflow_id)], decode).optional())
     }
 
     /// Workflows, newest first.
@@ -100,10 +117,7 @@ impl ReadStore {
     /// # Errors
     /// [`ReadError`] if the file cannot be read.
     pub fn unfinished_workflows(&self) -> Result<Vec<WorkflowRow>, ReadError> {
-        self.readers().read(|names| {
-            let sql = format!("SELECT {COLUMNS} FROM workflows WHERE ended_at IS NULL ORDER BY first_sequence");
-            names.connection.prepare_cached(&sql)?.query_map([], decode)?.collect()
-        })
+        self.readers().read(|names| names.connection.prepare_cached(UNFINISHED)?.query_map([], decode)?.collect())
     }
 
     /// Durable events of a workflow behind the sequence `after`, oldest first: at most `max_events` and about `max_bytes` of them, but at
@@ -111,20 +125,24 @@ impl ReadStore {
     ///
     /// # Errors
     /// [`ReadError`] if the file cannot be read.
-    pub fn workflow_events(&self, workflow_id: &str, after: u64, max_events: usize, max_bytes: usize) -> Result<Vec<Arc<Event>>, ReadError> {
+    pub fn workflow_events(
+        &self,
+        workflow_id: &str,
+        after: u64,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Arc<Event>>, ReadError> {
         let head = self.head()?;
         self.readers().read(|names| events(names, workflow_id, after, head, max_events, max_bytes))
     }
 }
 
 fn newest(names: &TypeNames<'_>, before: i64, limit: i64) -> rusqlite::Result<Vec<WorkflowRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM workflows WHERE first_sequence < ?1 ORDER BY first_sequence DESC LIMIT ?2");
-    names.connection.prepare_cached(&sql)?.query_map([before, limit], decode)?.collect()
+    names.connection.prepare_cached(NEWEST)?.query_map([before, limit], decode)?.collect()
 }
 
 fn newest_of(names: &TypeNames<'_>, status: &str, before: i64, limit: i64) -> rusqlite::Result<Vec<WorkflowRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM workflows WHERE status = ?1 AND first_sequence < ?2 ORDER BY first_sequence DESC LIMIT ?3");
-    names.connection.prepare_cached(&sql)?.query_map(params![status, before, limit], decode)?.collect()
+    names.connection.prepare_cached(NEWEST_OF)?.query_map(params![status, before, limit], decode)?.collect()
 }
 
 fn events(
@@ -135,11 +153,7 @@ fn events(
     max_events: usize,
     max_bytes: usize,
 ) -> rusqlite::Result<Vec<Arc<Event>>> {
-    let sql = format!(
-        "SELECT {} FROM events WHERE workflow_id = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT ?4",
-        rows::COLUMNS
-    );
-    let mut select = names.connection.prepare_cached(&sql)?;
+    let mut select = names.connection.prepare_cached(EVENTS)?;
     let limit = i64::try_from(max_events).unwrap_or(i64::MAX);
     let mut found = select.query(params![StoredId::of(workflow_id), integer(after), integer(head), limit])?;
     let mut events = Vec::new();

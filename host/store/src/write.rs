@@ -103,7 +103,16 @@ impl WriteConnection {
         for (id, row) in &rows.outbox_put {
             let publish = serde_json::to_string(&row.publish).expect("publishes have string keys");
             let (causation_id, workflow_id) = (row.causation_id.as_deref(), row.workflow_id.as_deref());
-            put.execute(params![integer(*id), row.plugin, publish, row.correlation_id, causation_id, workflow_id, row.task_id.as_deref(), row.hops])?;
+            put.execute(params![
+                integer(*id),
+                row.plugin,
+                publish,
+                row.correlation_id,
+                causation_id,
+                workflow_id,
+                row.task_id.as_deref(),
+                row.hops
+            ])?;
         }
         let mut done = self.connection.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
         for id in &rows.outbox_done {

@@ -6,7 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use crate::{checkpoint::Checkpoints, directory::HeldDirectory, pending::Group, shared::Shared, write::WriteConnection};
+use crate::{
+    checkpoint::{self, Checkpoints},
+    directory::HeldDirectory,
+    pending::Group,
+    shared::Shared,
+    write::WriteConnection,
+};
 
 /// What the thread owns.
 pub(crate) struct Writer {
@@ -20,22 +26,24 @@ pub(crate) struct Writer {
 impl Writer {
     /// The thread's whole life: until the store is closed or a commit fails.
     pub(crate) fn run(mut self) {
-        while let Some(group) = self.shared.next_group() {
-            match self.commit(&group) {
-                Ok(()) => {
-                    self.shared.committed(&group);
-                    self.checkpoints.after_commit(self.connection.connection(), self.connection.wal_pages());
-                }
-                Err(cause) => {
-                    self.shared.poison(&cause);
-                    break;
-                }
-            }
-        }
+        let ended = self.commit_until_closed();
         self.checkpoints.stop();
+        match ended {
+            Ok(()) => checkpoint::finish(self.connection.connection()),
+            Err(cause) => self.shared.poison(&cause),
+        }
         let Self { connection, held, .. } = self;
         drop(connection);
         drop(held);
+    }
+
+    fn commit_until_closed(&mut self) -> Result<(), String> {
+        while let Some(group) = self.shared.next_group() {
+            self.commit(&group)?;
+            self.shared.committed(&group);
+            self.checkpoints.after_commit(self.connection.connection(), self.connection.wal_pages());
+        }
+        Ok(())
     }
 
     /// A panic here is a mistake in the host; those who wait must hear of it as of any other failure.

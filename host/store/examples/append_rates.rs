@@ -1,0 +1,134 @@
+//! Measures appending against the disk it appends to: one in flight beside a bare fdatasync, 512 in flight beside bare SQLite.
+//! `cargo run --release -p trackside-store --example append_rates [DIRECTORY]`
+
+use std::{
+    fs::File,
+    io::{Seek, SeekFrom, Write},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, params};
+use trackside_model::{
+    control::{Admitted, Chain, DecisionPoint},
+    event::{EnvelopeLimits, Incoming},
+    json::Json,
+    time::Timestamp,
+};
+use trackside_store::{Batch, Entry, Flush, Store, StoreOptions};
+use uuid::Uuid;
+
+fn clock() -> Timestamp {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    Timestamp(u64::try_from(now.as_nanos()).expect("before 2554"))
+}
+
+fn payload() -> Json {
+    Json::trusted(format!("{{\"text\":\"{}\"}}", "x".repeat(300)))
+}
+
+fn entry(payload: &Json) -> Entry {
+    let incoming = Incoming {
+        event_type: "order:placed".to_owned(),
+        source_component: "shop".to_owned(),
+        payload: Some(payload.clone()),
+        ..Incoming::default()
+    };
+    let draft = incoming.into_draft(clock(), Uuid::now_v7(), &EnvelopeLimits::default()).expect("valid");
+    let (_, _, passed) = Chain::new(DecisionPoint::Publish).conclude_publish(draft);
+    Entry::fresh(Admitted::passed(passed.expect("nobody objects")))
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e6
+}
+
+/// One append and one fdatasync in turn, over the same seconds.
+fn one_in_flight(dir: &Path, store: &Store, rounds: usize) {
+    let payload = payload();
+    let mut file = File::create(dir.join("probe")).expect("a file");
+    file.write_all(&vec![0; 64 << 20]).and_then(|()| file.sync_all()).and_then(|()| file.rewind()).expect("prewritten");
+    let (mut bare, mut appends) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let start = Instant::now();
+        file.seek(SeekFrom::Start((round as u64 % 8_192) * 4_096)).expect("seeks");
+        file.write_all(&[1; 512]).and_then(|()| file.sync_data()).expect("syncs");
+        bare.push(start.elapsed());
+        let start = Instant::now();
+        store.append(Batch::of([entry(&payload)]), Flush::Now).expect("appends").ticket.wait().expect("durable");
+        appends.push(start.elapsed());
+    }
+    let (bare, append) = (median(bare), median(appends));
+    println!("1 in flight: append {append:.0} µs, bare fdatasync {bare:.0} µs, ratio {:.2}", append / bare);
+}
+
+async fn many_in_flight(store: &Store, in_flight: usize, for_time: Duration) -> f64 {
+    let start = Instant::now();
+    let tasks: Vec<_> = (0..in_flight)
+        .map(|_| {
+            let store = store.clone();
+            let payload = payload();
+            tokio::spawn(async move {
+                let mut appended = 0u64;
+                while start.elapsed() < for_time {
+                    let ticket = store.append(Batch::of([entry(&payload)]), Flush::Now).expect("appends").ticket;
+                    store.durable(&ticket).await.expect("durable");
+                    appended += 1;
+                }
+                appended
+            })
+        })
+        .collect();
+    let mut total = 0;
+    for task in tasks {
+        total += task.await.expect("no panic");
+    }
+    total as f64 / start.elapsed().as_secs_f64()
+}
+
+/// The same rows by hand: one connection, one statement, 512 rows a commit, the same columns' worth of bytes and four indices.
+fn bare_sqlite(dir: &Path, for_time: Duration) -> f64 {
+    let mut connection = Connection::open(dir.join("bare.db")).expect("opens");
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE e (s INTEGER PRIMARY KEY, id BLOB, t INTEGER, c BLOB, w TEXT, at INTEGER, p TEXT);
+             CREATE UNIQUE INDEX a ON e(id); CREATE INDEX b ON e(t); CREATE INDEX c ON e(c) WHERE c IS NOT NULL; CREATE INDEX d ON e(w) WHERE w IS NOT NULL;",
+        )
+        .expect("a schema");
+    let payload = payload();
+    let start = Instant::now();
+    let mut total = 0u64;
+    while start.elapsed() < for_time {
+        let transaction = connection.transaction().expect("begins");
+        {
+            let mut insert = transaction.prepare_cached("INSERT INTO e (id, t, at, p) VALUES (?1, ?2, ?3, ?4)").expect("prepares");
+            for _ in 0..512 {
+                insert.execute(params![Uuid::now_v7().as_bytes(), 1, clock().0.cast_signed(), payload.as_str()]).expect("inserts");
+            }
+        }
+        transaction.commit().expect("commits");
+        total += 512;
+    }
+    total as f64 / start.elapsed().as_secs_f64()
+}
+
+fn main() {
+    let base = std::env::args().nth(1).map_or_else(std::env::temp_dir, Into::into);
+    let dir = base.join(format!("trackside-append-rates-{}", std::process::id()));
+    let store = Store::open(StoreOptions::new(&dir), clock).expect("opens");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    for _ in 0..3 {
+        one_in_flight(&dir, &store, 1_000);
+        for in_flight in [64, 512] {
+            let rate = runtime.block_on(many_in_flight(&store, in_flight, Duration::from_secs(2)));
+            println!("{in_flight} in flight: {rate:.0} events/s");
+        }
+        println!("bare SQLite, 512 a commit: {:.0} events/s", bare_sqlite(&dir, Duration::from_secs(1)));
+        std::fs::remove_file(dir.join("bare.db")).expect("removes");
+    }
+    println!("{} events in the log", store.appended());
+    store.close().expect("closes");
+    drop(store);
+    std::fs::remove_dir_all(&dir).expect("removes");
+}
