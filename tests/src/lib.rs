@@ -1,1 +1,21 @@
-//! Whole-system scenarios.
+//! What whole-system tests share: the built binary, places to run it in, hosts, an HTTP client, an event stream, and waiting.
+//! What is true of the system is said by the tests in `tests/`.
+
+mod binary;
+mod cli;
+mod host;
+mod http;
+mod site;
+mod sse;
+mod wait;
+
+pub use self::{
+    binary::binary,
+    cli::{Ran, command, finish, run, trackside},
+    host::Host,
+    http::{Response, request},
+    site::Site,
+    sse::{Sent, Stream},
+    wait::{PATIENCE, eventually},
+};
+pub use serde_json::{Value, json};
