@@ -141,20 +141,6 @@ fn an_amendment_is_what_the_next_handler_sees_and_what_is_appended() {
 }
 
 #[test]
-fn a_publisher_who_repeats_an_amended_event_is_told_of_the_first() {
-    let redact = Scripted::control("redact", 1, &["order:*"], |_, _| amend(&json!({"n": "***"})));
-    let host = Host::with([redact]);
-    let again = Incoming { event_id: Some(Uuid::new_v4()), ..order(1) };
-    let first = host.publish(again.clone());
-    let second = host.publish(again.clone());
-    assert_eq!((told(&second), second.sequence_number), ("duplicate".to_owned(), first.sequence_number));
-    assert!(host.publish(Incoming { payload: Some(Json::trusted("2")), ..again.clone() }).conflict, "other content, same id");
-    let host = Host::over(host.stop(), options(), |_| Vec::new());
-    assert_eq!(told(&host.publish(again)), "duplicate");
-    assert_eq!(told(&host.publish(order(1))), "appended", "nobody amends any more, but the window is about what was sent");
-}
-
-#[test]
 fn an_amendment_that_no_edge_could_have_sent_is_a_fault() {
     let large = Scripted::control("large", 1, &["order:*"], |_, _| amend(&json!("x".repeat(100))));
     let options = EngineOptions { envelope: EnvelopeLimits { payload_bytes: 50, ..EnvelopeLimits::default() }, ..options() };
