@@ -9,6 +9,7 @@ use std::{
 };
 
 use rusqlite::{Connection, params};
+use tokio::task::JoinSet;
 use trackside_model::{
     control::{Admitted, Chain, DecisionPoint},
     event::{EnvelopeLimits, Incoming},
@@ -63,27 +64,35 @@ fn one_in_flight(dir: &Path, store: &Store, rounds: usize) {
     println!("1 in flight: append {append:.0} µs, bare fdatasync {bare:.0} µs, ratio {:.2}", append / bare);
 }
 
+/// Nanoseconds on a processor so far, of the writer thread and of all others.
+fn processor_ns() -> (u64, u64) {
+    let (mut writer, mut others) = (0, 0);
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let ns: u64 = read("schedstat").split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
+        // The kernel keeps 15 bytes of a name.
+        *(if read("comm").starts_with("trackside-store") { &mut writer } else { &mut others }) += ns;
+    }
+    (writer, others)
+}
+
 async fn many_in_flight(store: &Store, in_flight: usize, for_time: Duration) -> f64 {
     let start = Instant::now();
-    let tasks: Vec<_> = (0..in_flight)
-        .map(|_| {
-            let store = store.clone();
-            let payload = payload();
-            tokio::spawn(async move {
-                let mut appended = 0u64;
-                while start.elapsed() < for_time {
-                    let ticket = store.append(Batch::of([entry(&payload)]), Flush::Now).expect("appends").ticket;
-                    store.durable(&ticket).await.expect("durable");
-                    appended += 1;
-                }
-                appended
-            })
-        })
-        .collect();
-    let mut total = 0;
-    for task in tasks {
-        total += task.await.expect("no panic");
+    let mut tasks = JoinSet::new();
+    for _ in 0..in_flight {
+        let store = store.clone();
+        let payload = payload();
+        tasks.spawn(async move {
+            let mut appended = 0u64;
+            while start.elapsed() < for_time {
+                let ticket = store.append(Batch::of([entry(&payload)]), Flush::Now).expect("appends").ticket;
+                store.durable(&ticket).await.expect("durable");
+                appended += 1;
+            }
+            appended
+        });
     }
+    let total: u64 = tasks.join_all().await.into_iter().sum();
     total as f64 / start.elapsed().as_secs_f64()
 }
 
@@ -121,14 +130,27 @@ fn main() {
     for _ in 0..3 {
         one_in_flight(&dir, &store, 1_000);
         for in_flight in [64, 512] {
+            let (before, appended) = (processor_ns(), store.appended());
             let rate = runtime.block_on(many_in_flight(&store, in_flight, Duration::from_secs(2)));
-            println!("{in_flight} in flight: {rate:.0} events/s");
+            let (after, events) = (processor_ns(), (store.appended() - appended) as f64);
+            let us = |ns: u64| ns as f64 / 1e3 / events;
+            let (writer, others) = (us(after.0 - before.0), us(after.1 - before.1));
+            println!("{in_flight} in flight: {rate:.0} events/s; processor an event: writer {writer:.1} µs, callers {others:.1} µs");
         }
-        println!("bare SQLite, 512 a commit: {:.0} events/s", bare_sqlite(&dir, Duration::from_secs(1)));
+        let before = processor_ns().1;
+        let rate = bare_sqlite(&dir, Duration::from_secs(1));
+        let us = (processor_ns().1 - before) as f64 / 1e3 / rate;
+        println!("bare SQLite, 512 a commit: {rate:.0} events/s; processor an event: {us:.1} µs");
         std::fs::remove_file(dir.join("bare.db")).expect("removes");
     }
-    println!("{} events in the log", store.appended());
+    let wal = std::fs::metadata(dir.join("log.db-wal")).map_or(0, |file| file.len() >> 20);
+    println!("{} events in the log, {wal} MiB in its write-ahead file", store.appended());
+    let start = Instant::now();
     store.close().expect("closes");
     drop(store);
+    println!("closed in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+    let start = Instant::now();
+    drop(Store::open(StoreOptions::new(&dir), clock).expect("opens"));
+    println!("opened and closed in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
     std::fs::remove_dir_all(&dir).expect("removes");
 }

@@ -16,7 +16,8 @@ pub(crate) struct Ring {
 
 #[derive(Debug, Default)]
 struct Kept {
-    events: VecDeque<Arc<Event>>,
+    /// Each with its bytes.
+    events: VecDeque<(Arc<Event>, usize)>,
     bytes: usize,
 }
 
@@ -31,12 +32,13 @@ impl Ring {
         let mut passed = Vec::new();
         let mut kept = self.kept.write();
         for event in events {
-            kept.bytes += event_bytes(event);
-            kept.events.push_back(event.clone());
+            let bytes = event_bytes(event);
+            kept.bytes += bytes;
+            kept.events.push_back((event.clone(), bytes));
         }
         while kept.events.len() > self.max_events || kept.bytes > self.max_bytes {
-            let Some(oldest) = kept.events.pop_front() else { break };
-            kept.bytes -= event_bytes(&oldest);
+            let Some((oldest, bytes)) = kept.events.pop_front() else { break };
+            kept.bytes -= bytes;
             passed.push(oldest);
         }
         drop(kept);
@@ -45,22 +47,23 @@ impl Ring {
     /// Events behind `after`, at most `max_events` and about `max_bytes` of them but at least one; `None` if the ring does not reach back so far.
     pub(crate) fn read(&self, after: u64, max_events: usize, max_bytes: usize) -> Option<Vec<Arc<Event>>> {
         let kept = self.kept.read();
-        let first = kept.events.front()?.sequence_number;
-        let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
-        let mut bytes = 0;
-        let fits = |event: &&Arc<Event>| {
-            let before = bytes;
-            bytes += event_bytes(event);
-            before == 0 || bytes <= max_bytes
+        let (first, _) = kept.events.front()?;
+        let skip = usize::try_from((after + 1).checked_sub(first.sequence_number)?).ok()?;
+        let mut taken = 0;
+        let fits = |(_, bytes): &&(Arc<Event>, usize)| {
+            let is_first = taken == 0;
+            taken += bytes;
+            is_first || taken <= max_bytes
         };
-        Some(kept.events.iter().skip(skip).take(max_events).take_while(fits).cloned().collect())
+        Some(kept.events.iter().skip(skip).take(max_events).take_while(fits).map(|(event, _)| event.clone()).collect())
     }
 
     /// The event at this place, if the ring has it.
     pub(crate) fn get(&self, sequence: u64) -> Option<Arc<Event>> {
         let kept = self.kept.read();
-        let first = kept.events.front()?.sequence_number;
-        kept.events.get(usize::try_from(sequence.checked_sub(first)?).ok()?).cloned()
+        let (first, _) = kept.events.front()?;
+        let place = usize::try_from(sequence.checked_sub(first.sequence_number)?).ok()?;
+        kept.events.get(place).map(|(event, _)| event.clone())
     }
 }
 

@@ -1,6 +1,12 @@
 //! Appending: order, durability, conditions, limits.
 
-use std::{collections::HashSet, thread};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    task::{Context, Wake, Waker},
+    thread,
+    time::{Duration, Instant},
+};
 
 use trackside_model::time::Timestamp;
 use trackside_store::{AppendError, Batch, Entry, Flush, Store};
@@ -135,4 +141,120 @@ fn too_much_that_waits_is_refused_by_name() {
     let refused = store.append(Batch::of([entry(incoming("a:b"))]), Flush::Lazy);
     assert!(matches!(refused, Err(AppendError::Busy { limit: "max_pending_bytes", .. })), "{refused:?}");
     assert_eq!(all(&store).len(), 3, "only what is durable is read");
+}
+
+#[test]
+fn one_of_many_twins_is_appended() {
+    let (_dir, store) = fresh();
+    for round in 0..20 {
+        let mut twin = incoming("order:placed");
+        twin.event_id = Some(uuid::Uuid::from_u128(round));
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let append = || store.append(Batch::of([Entry::given(admit(draft(twin.clone())))]), Flush::Lazy);
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(append)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        for outcome in outcomes {
+            match outcome {
+                Ok(appended) => appended.ticket.wait().unwrap(),
+                Err(AppendError::Duplicate { place: 0, found }) => assert_eq!(found.sequence, store.appended()),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert_eq!(store.appended(), 20);
+}
+
+#[test]
+fn ids_that_are_no_longer_remembered_are_found_in_the_file() {
+    let (_dir, store) = fresh();
+    let first = append(&store, Batch::of([entry(incoming("a:b"))])).events[0].event_id;
+    for _ in 0..20 {
+        append(&store, Batch::of((0..2_000).map(|_| entry(incoming("a:b")))));
+    }
+    assert_eq!(store.find(&first).unwrap().unwrap().sequence, 1);
+    let mut twin = incoming("a:b");
+    twin.event_id = Some(first);
+    let refused = store.append(Batch::of([Entry::given(admit(draft(twin)))]), Flush::Now);
+    assert!(matches!(refused, Err(AppendError::Duplicate { .. })));
+}
+
+#[test]
+fn a_full_commit_does_not_wait_for_company() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut small = options(&dir);
+    (small.max_commit_events, small.lazy_commit_us) = (2, 60_000_000);
+    let store = Store::open(small, clock).unwrap();
+    let tickets: Vec<_> = (0..5).map(|_| store.append(Batch::of([entry(incoming("a:b"))]), Flush::Lazy).unwrap().ticket).collect();
+    tickets[..4].iter().for_each(|ticket| ticket.wait().unwrap());
+    assert_eq!((tickets[4].outcome(), store.durable_head(), store.appended()), (None, 4, 5));
+    store.close().unwrap();
+    assert_eq!(tickets[4].outcome(), Some(Ok(())));
+}
+
+#[test]
+fn a_follower_sees_everything_once_and_in_order() {
+    let (_dir, store) = fresh();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..500).for_each(|_| drop(store.append(Batch::of([entry(incoming("a:b"))]), Flush::Now).unwrap())));
+        }
+        scope.spawn(|| {
+            let mut seen = 0;
+            while seen < 2_000 {
+                for event in store.read(seen, 7, 1 << 20).unwrap() {
+                    seen += 1;
+                    assert_eq!(event.sequence_number, seen);
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn the_last_handle_may_go_on_the_writer_s_own_thread() {
+    struct LastHandle(Mutex<Option<Store>>);
+    impl Wake for LastHandle {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut slow = options(&dir);
+    slow.lazy_commit_us = 50_000;
+    let store = Store::open(slow, clock).unwrap();
+    let ticket = store.append(Batch::of([entry(incoming("a:b"))]), Flush::Lazy).unwrap().ticket;
+    let mut durable = store.durable(&ticket);
+    let last = Arc::new(LastHandle(Mutex::new(None)));
+    let waker = Waker::from(last.clone());
+    assert!(std::pin::Pin::new(&mut durable).poll(&mut Context::from_waker(&waker)).is_pending());
+    *last.0.lock().unwrap() = Some(store);
+    let started = Instant::now();
+    let reopened = loop {
+        match Store::open(options(&dir), clock) {
+            Ok(store) => break store,
+            Err(error) => assert!(started.elapsed() < Duration::from_secs(20), "{error}"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(all(&reopened).len(), 1);
+}
+
+#[test]
+fn the_write_ahead_file_is_carried_over_and_reused() {
+    let (dir, store) = fresh();
+    let wal = || std::fs::metadata(dir.path().join("log.db-wal")).map_or(0, |file| file.len());
+    for _ in 0..25 {
+        let large = || {
+            let mut large = incoming("a:b");
+            large.payload = Some(trackside_model::json::Json::trusted(format!("\"{}\"", "x".repeat((1 << 20) - 2))));
+            entry(large)
+        };
+        append(&store, Batch::of((0..8).map(|_| large())));
+    }
+    assert!(wal() < 100 << 20, "{} MiB after 200 MiB of events", wal() >> 20);
+    store.close().unwrap();
+    assert_eq!(wal(), 0, "nothing is left to recover");
+    assert!(std::fs::metadata(dir.path().join("log.db")).unwrap().len() > 200 << 20);
 }

@@ -40,7 +40,7 @@ fn publish(number: u128) -> OutboxRow {
             cause: Some("cause".to_owned()),
             correlation_id: None,
             timestamp: Some(Timestamp(5)),
-            raised: number % 2 == 0,
+            raised: number.is_multiple_of(2),
         },
         correlation_id: Text::from("corr"),
         causation_id: Some(Text::from("cause")),

@@ -48,8 +48,10 @@ fn what_was_answered_survives_a_kill() {
             }
         }
         assert!(!child.wait().unwrap().success());
+        let beside = all(&Store::open_read_only(dir.path()).unwrap());
         let store = open(&dir);
         let events = all(&store);
+        assert_eq!(beside, events, "reading alone recovers too");
         assert_eq!(events.iter().map(|event| event.sequence_number).collect::<Vec<_>>(), (1..=store.appended()).collect::<Vec<_>>());
         for (sequence, event_id) in answered {
             assert_eq!(store.event(sequence).unwrap().unwrap().event_id.to_string(), event_id);
