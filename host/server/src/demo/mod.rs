@@ -23,7 +23,10 @@ use self::{
     scene::Scene,
     show::{Show, Tally},
 };
-use crate::boot::{Host, HostOptions};
+use crate::{
+    boot::{Host, HostOptions},
+    cli::CliError,
+};
 
 /// The workflow that is run.
 const WORKFLOW: &str = include_str!("workflow.yaml");
@@ -50,7 +53,12 @@ pub struct DemoArgs {
 ///
 /// # Errors
 /// What stands against it, in a sentence.
-pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
+pub fn run(args: DemoArgs) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(CliError::failed)?;
+    runtime.block_on(perform(args)).map_err(|error| CliError::Failed(format!("{error:#}")))
+}
+
+async fn perform(args: DemoArgs) -> anyhow::Result<()> {
     let scene = Scene::set(&args)?;
     let mut show = Show::new();
     show.title(&scene);
