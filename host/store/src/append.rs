@@ -94,12 +94,13 @@ impl Shared {
             let as_of = self.durable_head();
             self.refuse_known_ids(&batch.events)?;
             self.load_kv(&batch.kv)?;
-            let state = self.state();
+            let mut state = self.state();
             state.refuse_when_closed()?;
-            // Ids were asked of the file as of then; what came since must still be remembered. Keys may have been forgotten since.
-            if state.recent.floor() > as_of || !state.has_loaded(&batch.kv) {
+            // Ids were asked of the file as of then; what came since must still be remembered.
+            if state.recent.floor() > as_of {
                 continue;
             }
+            self.load_forgotten_kv(&mut state, &batch.kv)?;
             if let Some((place, event_id)) = state.duplicate(&batch.events) {
                 drop(state);
                 match self.find(&event_id)? {
@@ -169,12 +170,6 @@ impl State {
     fn duplicate(&self, entries: &[Entry]) -> Option<(usize, Uuid)> {
         let ids = entries.iter().map(|entry| entry.admitted.draft().event_id);
         ids.enumerate().find(|(_, event_id)| self.recent.get(event_id).is_some())
-    }
-
-    fn has_loaded(&self, kv: &[(Text, Vec<KvWrite>)]) -> bool {
-        kv.iter().all(|(plugin, writes)| {
-            self.kv.bytes(plugin).is_some() && writes.iter().all(|write| self.kv.slot(plugin, &write.key).is_some())
-        })
     }
 
     /// Gives everything its place. Cannot fail: from here on only the disk can.

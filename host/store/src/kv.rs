@@ -17,7 +17,7 @@ use crate::{
     pending::Rows,
     readers::ReadError,
     rows::integer,
-    shared::Shared,
+    shared::{Shared, State},
     store::Store,
 };
 
@@ -103,6 +103,19 @@ impl Shared {
         Ok(())
     }
 
+    /// Brings the rest of them into memory: those that were forgotten since, or did not fit. While the state is held nothing is forgotten.
+    pub(crate) fn load_forgotten_kv(&self, state: &mut State, kv: &[(Text, Vec<KvWrite>)]) -> Result<(), ReadError> {
+        for (plugin, writes) in kv {
+            for write in writes {
+                if state.kv.slot(plugin, &write.key).is_none() {
+                    let stored = self.readers.read(|names| file_value(names, plugin, &write.key))?;
+                    state.kv.fill(plugin, &write.key, stored);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Hands over a key as it stands, read from the file if it is not in memory, and the clock.
     fn with_key<T>(&self, plugin: &str, key: &str, mut take: impl FnMut(&Slot, u64) -> T) -> Result<T, ReadError> {
         loop {
@@ -157,6 +170,10 @@ impl Shared {
         let mut state = self.state();
         if over.is_empty() || state.poisoned.is_some() || state.closing {
             return Ok(());
+        }
+        if over.len() == PURGED_KEYS as usize {
+            // There may be more.
+            state.kv_purged_at = Timestamp(0);
         }
         let commit = state.pending.open_group(self.options.max_commit_events, self.lazy());
         let kv = over.iter().filter_map(|(plugin, key)| state.kv.expire(plugin, key, now, commit)).collect();

@@ -177,14 +177,17 @@ impl KvSpaces {
 
     /// Forgets the keys that have not changed for longest, beyond the bounds and as far as they are durable.
     pub(crate) fn trim(&mut self, durable_commit: u64) {
+        let mut cutoff = self.floor;
         while self.kept_keys > KEPT_KEYS || self.kept_bytes > KEPT_BYTES {
-            let cutoff = self.floor + (self.clock - self.floor).div_ceil(2);
             let before = self.kept_keys;
             self.forget(|slot| slot.stamp <= cutoff && slot.commit <= durable_commit);
-            self.floor = cutoff;
-            if self.kept_keys == before || cutoff == self.clock {
+            if self.kept_keys < before {
+                self.floor = cutoff;
+            }
+            if cutoff == self.clock {
                 break;
             }
+            cutoff += (self.clock - cutoff).div_ceil(2);
         }
     }
 

@@ -84,6 +84,14 @@ pub enum OpenError {
         /// What is wrong.
         what: String,
     },
+    /// The file system lacks what a shared write-ahead file needs.
+    #[error(
+        "the file system of the data directory cannot keep a write-ahead log (SQLite offers '{offered}'); use a directory on a local disk"
+    )]
+    Unsuitable {
+        /// The journal mode that SQLite falls back to.
+        offered: String,
+    },
     /// The file system refuses.
     #[error("failed to {what}: {source}")]
     Io {
@@ -146,6 +154,10 @@ fn open_for_writing(path: &Path) -> Result<(Connection, End), OpenError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(OpenError::of)?;
     // Before anything is changed: a file that is not ours stays as it is.
     let found = schema::identify(&connection)?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(OpenError::of)?;
+    if mode != "wal" {
+        return Err(OpenError::Unsuitable { offered: mode });
+    }
     set_up(&connection).map_err(OpenError::of)?;
     schema::migrate(&mut connection, found)?;
     let end = schema::check_tail(&connection)?;
@@ -154,7 +166,6 @@ fn open_for_writing(path: &Path) -> Result<(Connection, End), OpenError> {
 
 fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    connection.pragma_update(None, "journal_mode", "WAL")?;
     // A commit is on the disk when it returns.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Checkpoints have a thread; the WAL is kept at its size and written over, which spares the file system work at each sync.

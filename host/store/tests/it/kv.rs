@@ -123,6 +123,22 @@ fn reads_older_than_what_is_remembered_conflict() {
 }
 
 #[test]
+fn a_batch_may_change_more_keys_than_are_kept_in_memory() {
+    let (dir, store) = fresh();
+    let many = |by| writes("a", (0..20_000).map(|n| add(&format!("k{n}"), by)));
+    append(&store, many(1));
+    drop(store);
+    let store = open(&dir);
+    append(&store, many(2));
+    append(&store, many(3));
+    assert_eq!(get(&store, "a", "k0").as_deref(), Some("6"));
+    assert_eq!(get(&store, "a", "k19999").as_deref(), Some("6"));
+    let bytes = store.kv_bytes("a").unwrap();
+    drop(store);
+    assert_eq!(open(&dir).kv_bytes("a").unwrap(), bytes);
+}
+
+#[test]
 fn what_is_over_is_gone_and_later_removed() {
     static NOW: AtomicU64 = AtomicU64::new(1);
     fn set_clock() -> Timestamp {
