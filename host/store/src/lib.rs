@@ -19,7 +19,6 @@ mod open;
 mod options;
 mod outbox;
 mod pending;
-#[cfg(test)]
 mod plans;
 mod query;
 mod readers;

@@ -1,45 +1,51 @@
 //! Query plans: every statement on a path that must stay fast whatever the size of the log is explained here, against the real schema.
 //! A plan that scans what it should search fails the build's tests, not an operator's night.
 
-use rusqlite::Connection;
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
 
-use crate::{candidates, find, kv, outbox, query, schema, tail, workflows};
+    use crate::{candidates, find, kv, outbox, query, schema, tail, workflows};
 
-/// What SQLite says it does, one step a line.
-fn plan(connection: &Connection, sql: &str) -> String {
-    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let parameters = vec![rusqlite::types::Value::Null; explain.parameter_count()];
-    let steps = explain.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>("detail")).unwrap();
-    steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
-}
+    /// What SQLite says it does, one step a line.
+    fn plan(connection: &Connection, sql: &str) -> String {
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let parameters = vec![rusqlite::types::Value::Null; explain.parameter_count()];
+        let steps = explain.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>("detail")).unwrap();
+        steps.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
 
-#[test]
-fn hot_statements_search_and_do_not_sort() {
-    let mut connection = Connection::open_in_memory().unwrap();
-    schema::migrate(&mut connection, 0).unwrap();
-    let events = "SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
-    for (sql, expected) in [
-        (tail::BEHIND, events),
-        (query::THROUGH, events),
-        (query::AT, "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)"),
-        (query::TIME_AT, "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"),
-        (schema::TAIL, "SCAN events"),
-        (find::BY_ID, "SEARCH events USING INDEX events_by_id (event_id=?)"),
-        (candidates::BY_OWN_ID, "SEARCH events USING COVERING INDEX events_by_id (event_id=?)"),
-        (candidates::BY_TYPE, "SEARCH events USING COVERING INDEX events_by_type (type_id=? AND rowid>? AND rowid<?)"),
-        (candidates::BY_CORRELATION, "SEARCH events USING COVERING INDEX events_by_correlation (correlation_id=? AND rowid>? AND rowid<?)"),
-        (candidates::BY_WORKFLOW, "SEARCH events USING COVERING INDEX events_by_workflow (workflow_id=? AND rowid>? AND rowid<?)"),
-        (workflows::EVENTS, "SEARCH events USING INDEX events_by_workflow (workflow_id=? AND rowid>? AND rowid<?)"),
-        (workflows::ONE, "SEARCH workflows USING INDEX sqlite_autoindex_workflows_1 (workflow_id=?)"),
-        (workflows::UNFINISHED, "SCAN workflows USING INDEX workflows_unfinished"),
-        (workflows::NEWEST, "SEARCH workflows USING INTEGER PRIMARY KEY (rowid<?)"),
-        (workflows::NEWEST_OF, "SEARCH workflows USING INDEX workflows_by_status (status=? AND rowid<?)"),
-        (outbox::WAITING, "SEARCH outbox USING INTEGER PRIMARY KEY (rowid>?)"),
-        (kv::VALUE, "SEARCH kv USING PRIMARY KEY (plugin=? AND key=?)"),
-        (kv::KEYS, "SEARCH kv USING PRIMARY KEY (plugin=? AND key>?)"),
-        (kv::BYTES, "SEARCH kv USING PRIMARY KEY (plugin=?)"),
-        (kv::OVER, "SEARCH kv USING COVERING INDEX kv_by_expiry (expires_at<?)"),
-    ] {
-        assert_eq!(plan(&connection, sql), expected, "{sql}");
+    #[test]
+    fn hot_statements_search_and_do_not_sort() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, 0).unwrap();
+        let events = "SEARCH events USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
+        for (sql, expected) in [
+            (tail::BEHIND, events),
+            (query::THROUGH, events),
+            (query::AT, "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)"),
+            (query::TIME_AT, "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"),
+            (schema::TAIL, "SCAN events"),
+            (find::BY_ID, "SEARCH events USING INDEX events_by_id (event_id=?)"),
+            (candidates::BY_OWN_ID, "SEARCH events USING COVERING INDEX events_by_id (event_id=?)"),
+            (candidates::BY_TYPE, "SEARCH events USING COVERING INDEX events_by_type (type_id=? AND rowid>? AND rowid<?)"),
+            (
+                candidates::BY_CORRELATION,
+                "SEARCH events USING COVERING INDEX events_by_correlation (correlation_id=? AND rowid>? AND rowid<?)",
+            ),
+            (candidates::BY_WORKFLOW, "SEARCH events USING COVERING INDEX events_by_workflow (workflow_id=? AND rowid>? AND rowid<?)"),
+            (workflows::EVENTS, "SEARCH events USING INDEX events_by_workflow (workflow_id=? AND rowid>? AND rowid<?)"),
+            (workflows::ONE, "SEARCH workflows USING INDEX sqlite_autoindex_workflows_1 (workflow_id=?)"),
+            (workflows::UNFINISHED, "SCAN workflows USING INDEX workflows_unfinished"),
+            (workflows::NEWEST, "SEARCH workflows USING INTEGER PRIMARY KEY (rowid<?)"),
+            (workflows::NEWEST_OF, "SEARCH workflows USING INDEX workflows_by_status (status=? AND rowid<?)"),
+            (outbox::WAITING, "SEARCH outbox USING INTEGER PRIMARY KEY (rowid>?)"),
+            (kv::VALUE, "SEARCH kv USING PRIMARY KEY (plugin=? AND key=?)"),
+            (kv::KEYS, "SEARCH kv USING PRIMARY KEY (plugin=? AND key>?)"),
+            (kv::BYTES, "SEARCH kv USING PRIMARY KEY (plugin=?)"),
+            (kv::OVER, "SEARCH kv USING COVERING INDEX kv_by_expiry (expires_at<?)"),
+        ] {
+            assert_eq!(plan(&connection, sql), expected, "{sql}");
+        }
     }
 }
