@@ -45,7 +45,13 @@ impl Scene {
             Some(input) => input.canonicalize().with_context(|| format!("--input {}", input.display()))?,
             None => root.join("input"),
         };
-        let scene = Self { plugins: root.join("plugins"), input, data, temporary: (!args.keep).then(|| root.clone()), named_input: args.input.is_some() };
+        let scene = Self {
+            plugins: root.join("plugins"),
+            input,
+            data,
+            temporary: (!args.keep).then(|| root.clone()),
+            named_input: args.input.is_some(),
+        };
         if let Err(error) = scene.write() {
             scene.remove();
             return Err(error);

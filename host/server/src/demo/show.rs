@@ -154,7 +154,8 @@ impl Show {
             return self.line("  there is none: the workflow did not come that far");
         };
         self.line(&format!("  {}", text(&digest["title"])));
-        let phrases: Vec<&str> = digest["keywords"].as_array().into_iter().flatten().filter_map(|keyword| keyword["phrase"].as_str()).collect();
+        let phrases: Vec<&str> =
+            digest["keywords"].as_array().into_iter().flatten().filter_map(|keyword| keyword["phrase"].as_str()).collect();
         self.line(&format!("  keywords   {}", phrases.join(", ")));
         let label = format!("  summary    ({}) ", text(&digest["summary_method"]));
         for (number, line) in wrap(&text(&digest["summary"]), 96).into_iter().enumerate() {
@@ -176,11 +177,17 @@ impl Show {
                 _ => "worker",
             };
             let state = match &plugin.last_fault {
-                Some(fault) if plugin.state != "serving" => self.paint(RED, &format!("{}: {}: {}", plugin.state, fault.kind.as_str(), fault.message)),
+                Some(fault) if plugin.state != "serving" => {
+                    self.paint(RED, &format!("{}: {}: {}", plugin.state, fault.kind.as_str(), fault.message))
+                }
                 _ => self.paint(GREEN, plugin.state),
             };
-            let class = serde_json::to_value(info.effect_class).ok().and_then(|class| class.as_str().map(str::to_owned)).unwrap_or_default();
-            self.line(&format!("  {:<14} {role:<10} {class:<12} {:>6} {:>7} {:>10.1}  {state}", info.name, plugin.calls, plugin.faults, plugin.p50_us));
+            let class =
+                serde_json::to_value(info.effect_class).ok().and_then(|class| class.as_str().map(str::to_owned)).unwrap_or_default();
+            self.line(&format!(
+                "  {:<14} {role:<10} {class:<12} {:>6} {:>7} {:>10.1}  {state}",
+                info.name, plugin.calls, plugin.faults, plugin.p50_us
+            ));
         }
         self.line(&format!("  {} heartbeats of providers", tally.heartbeats));
     }
@@ -196,7 +203,10 @@ impl Show {
             ("faults".to_owned(), format!("{}, all of the spinner, which nothing else waited for", tally.faults)),
         ];
         if let Some(stats) = tally.stats {
-            rows.push(("control check".to_owned(), format!("p50 {:.1} µs, p99 {:.1} µs over {}", stats.check_p50_us, stats.check_p99_us, stats.checks)));
+            rows.push((
+                "control check".to_owned(),
+                format!("p50 {:.1} µs, p99 {:.1} µs over {}", stats.check_p50_us, stats.check_p99_us, stats.checks),
+            ));
             rows.push(("append, durable".to_owned(), format!("p50 {:.0} µs, p99 {:.0} µs", stats.append_p50_us, stats.append_p99_us)));
         }
         rows.push(("all of it".to_owned(), format!("{} ms", self.begun.elapsed().as_millis())));

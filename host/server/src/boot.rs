@@ -1,0 +1,230 @@
+//! The host as a whole: the order in which its parts start, and the order in which they stop.
+//! What the parts do is theirs; what is printed on the way is the command line's.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use trackside_engine::{Engine, HostSide, StartError};
+use trackside_store::{OpenError, Poisoned, Store};
+use trackside_wasm::{CompilerCommand, HostError, PluginHost, ScanError, WasmOptions};
+
+use crate::{
+    config::Config,
+    http::{self, Api, BindError, Listener, Readiness, Server, Token},
+    plugins::Plugins,
+};
+
+/// The hidden verb with which the host calls itself to compile a component.
+pub const COMPILE_VERB: &str = "compile-component";
+/// Where the log's other end is written: the address that is listened on.
+const ADDRESS_FILE: &str = "address";
+/// Where compiled components are kept, in the data directory.
+const CACHE_DIR: &str = "compiled";
+/// What readiness waits for besides the plugins' files.
+const RECOVERY: &str = "recovery";
+
+/// What a host is started with.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// Everything that the operator can say.
+    pub config: Config,
+    /// How to start the process that compiles components: a program that calls [`crate::compile_child`].
+    pub compiler: CompilerCommand,
+    /// Where compiled components are kept; `None`: in the data directory.
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// Why a host does not start. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// A directory that is not there cannot be made.
+    #[error("{what} {}: {source}", path.display())]
+    Directory {
+        /// Which one.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The log.
+    #[error("{}: {source}", path.display())]
+    Open {
+        /// The data directory.
+        path: PathBuf,
+        /// What stands against it.
+        source: OpenError,
+    },
+    /// The token.
+    #[error("the token in {}: {source}", path.display())]
+    Token {
+        /// The data directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The plugin host.
+    #[error(transparent)]
+    Plugins(#[from] HostError),
+    /// The plugin directory.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] StartError),
+    /// What the host tells of itself cannot be written.
+    #[error("failed to write {}: {source}", path.display())]
+    Address {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A running host.
+pub struct Host {
+    engine: Engine,
+    store: Store,
+    server: Server,
+    plugins: Arc<Plugins>,
+    address: SocketAddr,
+    address_file: PathBuf,
+    token_path: PathBuf,
+    grace: Duration,
+}
+
+impl HostOptions {
+    /// The usual ones: components are compiled by this very program.
+    ///
+    /// # Errors
+    /// If the system does not say where this program is.
+    pub fn new(config: Config) -> io::Result<Self> {
+        let compiler = CompilerCommand { program: std::env::current_exe()?, args: vec![COMPILE_VERB.into()] };
+        Ok(Self { config, compiler, cache_dir: None })
+    }
+}
+
+impl Host {
+    /// Starts a host on the tokio runtime that this is called on, which must have several threads. When this returns, it is ready.
+    ///
+    /// # Errors
+    /// [`BootError`], by what stands against it.
+    pub async fn start(options: HostOptions) -> Result<Self, BootError> {
+        let config = &options.config;
+        // First what fails without having changed anything: the address, then the lock on the data directory.
+        let listener = Listener::bind(config.listen).await?;
+        make_directory("the plugin directory", &config.plugin_dir)?;
+        let store = open_store(config)?;
+        match Self::start_on(&store, listener, &options).await {
+            Ok(host) => Ok(host),
+            Err(error) => {
+                if let Err(poisoned) = store.close() {
+                    tracing::error!("{poisoned}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_on(store: &Store, listener: Listener, options: &HostOptions) -> Result<Self, BootError> {
+        let config = &options.config;
+        let (address, address_file) = (listener.address(), config.data_dir.join(ADDRESS_FILE));
+        let token = Token::in_directory(&config.data_dir).map_err(|source| BootError::Token { path: config.data_dir.clone(), source })?;
+        let token_path = token.path().to_owned();
+        let host_side = HostSide::new(store.clone());
+        let plugin_host = PluginHost::new(wasm_options(options), host_side.clone())?;
+        let plugins = Arc::new(Plugins::new(plugin_host, &config.plugin_dir));
+        let engine = Engine::start(store.clone(), host_side, config.engine_options())?;
+
+        let readiness = Arc::new(Readiness::default());
+        readiness.await_for(RECOVERY);
+        let api = |stopping| Api::new(engine.clone(), plugins.clone(), config, address, token, readiness.clone(), stopping);
+        let server = Server::start(listener, &config.http, engine.tasks(), |stopping| http::router(Arc::new(api(stopping))));
+        let host = Self { engine, store: store.clone(), server, plugins, address, address_file, token_path, grace: config.stop_grace() };
+
+        match host.make_ready(&readiness) {
+            Ok(()) => Ok(host),
+            Err(error) => {
+                host.stop_parts().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Loads the plugins; then what was under way before goes on, and work is taken.
+    fn make_ready(&self, readiness: &Readiness) -> Result<(), BootError> {
+        tokio::task::block_in_place(|| self.plugins.load_all(&self.engine, readiness))?;
+        self.engine.ready();
+        readiness.done(RECOVERY);
+        let failed = |source| BootError::Address { path: self.address_file.clone(), source };
+        fs::write(&self.address_file, format!("http://{}\n", self.address)).map_err(failed)
+    }
+
+    /// Stops, in this order: no more connections and requests, then the engine with all that is out, then the log.
+    ///
+    /// # Errors
+    /// [`Poisoned`] if the log could not be written, now or before.
+    pub async fn stop(self) -> Result<(), Poisoned> {
+        let (store, address_file) = (self.store.clone(), self.address_file.clone());
+        self.stop_parts().await;
+        let closed = tokio::task::block_in_place(|| store.close());
+        if let Err(error) = fs::remove_file(&address_file) {
+            tracing::warn!("{} could not be removed: {error}", address_file.display());
+        }
+        closed
+    }
+
+    async fn stop_parts(self) {
+        self.server.stop(self.grace).await;
+        self.engine.stop(self.grace).await;
+    }
+
+    /// The address, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the token is kept.
+    pub fn token_path(&self) -> &Path {
+        &self.token_path
+    }
+
+    /// The engine, for programs that embed the host.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The plugin directory.
+    pub fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+}
+
+fn make_directory(what: &'static str, path: &Path) -> Result<(), BootError> {
+    fs::create_dir_all(path).map_err(|source| BootError::Directory { what, path: path.to_owned(), source })
+}
+
+fn open_store(config: &Config) -> Result<Store, BootError> {
+    let opened = tokio::task::block_in_place(|| Store::open(config.store_options(), trackside_engine::now));
+    opened.map_err(|source| BootError::Open { path: config.data_dir.clone(), source })
+}
+
+fn wasm_options(options: &HostOptions) -> WasmOptions {
+    let config = &options.config;
+    WasmOptions {
+        plugin_dir: config.plugin_dir.clone(),
+        cache_dir: options.cache_dir.clone().unwrap_or_else(|| config.data_dir.join(CACHE_DIR)),
+        compiler: options.compiler.clone(),
+        compile: config.compile_limits(),
+        pools: config.pool_sizes(),
+    }
+}

@@ -1,0 +1,274 @@
+//! `trackside events`: everything that matches, oldest first, and what comes, if asked to follow; one event explained.
+//! Where it is read is `source`'s.
+
+use std::io::BufRead as _;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use trackside_model::event::Event;
+
+use super::{
+    CliError,
+    print::{self, Out},
+    source::{EventPage, Pairs, Source, SourceArg},
+};
+use crate::params::MAX_LIMIT;
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct EventsArgs {
+    #[command(subcommand)]
+    verb: Option<EventsVerb>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(Subcommand)]
+enum EventsVerb {
+    /// List every match, oldest first (the same as `trackside events`).
+    List(ListArgs),
+    /// Show an event, the moments that led to it, and what control handlers decided about it.
+    Explain(ExplainArgs),
+}
+
+#[derive(Args)]
+struct ListArgs {
+    /// Types or patterns: `task:completed`, `task:*`, `*:failed`; several with commas, or by repeating it.
+    #[arg(long = "type", value_name = "PATTERN")]
+    types: Vec<String>,
+    /// At least this severity: debug, info, warning, error, critical.
+    #[arg(long)]
+    severity: Option<String>,
+    /// From these sources.
+    #[arg(long)]
+    source: Vec<String>,
+    /// Of these correlations.
+    #[arg(long)]
+    correlation_id: Vec<String>,
+    /// Of these workflows.
+    #[arg(long, alias = "workflow")]
+    workflow_id: Vec<String>,
+    /// Of these tasks.
+    #[arg(long, alias = "task")]
+    task_id: Vec<String>,
+    /// Of these providers.
+    #[arg(long, alias = "provider")]
+    provider_id: Vec<String>,
+    /// Recorded then or later: 2026-01-31T10:30:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Recorded before then.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Behind this sequence number.
+    #[arg(long, value_name = "POSITION")]
+    after: Option<String>,
+    /// So many at most [default: all].
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Facts only, without the moments that led to them.
+    #[arg(long)]
+    no_narration: bool,
+    /// Go on with what comes, until interrupted.
+    #[arg(long, short)]
+    follow: bool,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    at: SourceArg,
+}
+
+#[derive(Args)]
+struct ExplainArgs {
+    /// The event's id, or its sequence number.
+    id: String,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    at: SourceArg,
+}
+
+pub(super) fn run(args: EventsArgs) -> Result<(), CliError> {
+    match args.verb {
+        None => list(&args.list),
+        Some(EventsVerb::List(list_args)) => list(&list_args),
+        Some(EventsVerb::Explain(explain_args)) => explain(&explain_args),
+    }
+}
+
+impl ListArgs {
+    fn pairs(&self) -> Pairs {
+        let mut pairs = Pairs::new();
+        let lists = [
+            ("type", &self.types),
+            ("source", &self.source),
+            ("correlation_id", &self.correlation_id),
+            ("workflow_id", &self.workflow_id),
+            ("task_id", &self.task_id),
+            ("provider_id", &self.provider_id),
+        ];
+        for (name, values) in lists {
+            pairs.extend(values.iter().map(|value| (name.to_owned(), value.clone())));
+        }
+        for (name, value) in [("severity", &self.severity), ("since", &self.since), ("until", &self.until)] {
+            pairs.extend(value.iter().map(|value| (name.to_owned(), value.clone())));
+        }
+        if self.no_narration {
+            pairs.push(("narration".to_owned(), "false".to_owned()));
+        }
+        pairs
+    }
+}
+
+/// What is printed, and how many are still wanted.
+struct Printer {
+    out: Out,
+    json: bool,
+    left: usize,
+}
+
+impl Printer {
+    fn print(&mut self, event: &str) -> Result<(), CliError> {
+        self.left = self.left.saturating_sub(1);
+        if self.json {
+            return self.out.line(&print::one_line(event));
+        }
+        let event: Event = serde_json::from_str(event).map_err(|error| CliError::Failed(format!("the answer holds no event: {error}")))?;
+        let line = print::event_line(&self.out, &event);
+        self.out.line(&line)
+    }
+}
+
+fn list(args: &ListArgs) -> Result<(), CliError> {
+    let source = args.at.open()?;
+    let mut printer = Printer { out: Out::new(), json: args.json, left: args.limit.unwrap_or(usize::MAX) };
+    if args.follow {
+        return follow(args, &source, &mut printer);
+    }
+    let mut after = args.after.clone();
+    while printer.left > 0 {
+        let mut pairs = args.pairs();
+        pairs.push(("limit".to_owned(), printer.left.min(MAX_LIMIT).to_string()));
+        pairs.extend(after.take().map(|after| ("after".to_owned(), after)));
+        let EventPage { events, next } = source.events(&pairs)?;
+        for event in &events {
+            printer.print(event.get())?;
+        }
+        match next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    printer.out.flush()
+}
+
+fn follow(args: &ListArgs, source: &Source, printer: &mut Printer) -> Result<(), CliError> {
+    let Source::Host(client) = source else {
+        return Err(CliError::Usage("--follow needs a running host: leave out --data".to_owned()));
+    };
+    let mut pairs = args.pairs();
+    pairs.push(("after".to_owned(), args.after.clone().unwrap_or_else(|| "0".to_owned())));
+    let lines = client.lines("/v1/events/stream", &pairs)?;
+    for line in lines.lines() {
+        let line = line.map_err(|error| CliError::Unreachable(format!("the host at {} ended the stream: {error}", client.base())))?;
+        if let Some(event) = line.strip_prefix("data: ") {
+            printer.print(event)?;
+            printer.out.flush()?;
+        }
+        if printer.left == 0 {
+            return Ok(());
+        }
+        if line == ": the host is stopping" {
+            return Err(CliError::Unreachable(format!("the host at {} is stopping", client.base())));
+        }
+    }
+    // Only a stream that was asked to end somewhere ends by itself.
+    if args.until.is_some() {
+        return Ok(());
+    }
+    Err(CliError::Unreachable(format!("the host at {} ended the stream", client.base())))
+}
+
+fn explain(args: &ExplainArgs) -> Result<(), CliError> {
+    let id = args.id.parse().map_err(|error| CliError::Usage(format!("{error}")))?;
+    let explained = args.at.open()?.explain(&id)?;
+    let mut out = Out::new();
+    if args.json {
+        return out.line(&explained.to_string());
+    }
+    let event: Event = serde_json::from_value(explained["event"].clone()).map_err(CliError::failed)?;
+    out.line(&print::event_line(&out, &event))?;
+    print_envelope(&mut out, &event)?;
+    print_narration(&mut out, &explained["narration"])?;
+    print_decisions(&mut out, &explained["decisions"])
+}
+
+fn print_envelope(out: &mut Out, event: &Event) -> Result<(), CliError> {
+    let id = event.event_id.to_string();
+    let (timestamp, recorded_at) = (event.timestamp.to_string(), event.recorded_at.to_string());
+    let fields = [
+        ("event_id", Some(id.as_str())),
+        ("severity", Some(event.severity.as_str())),
+        ("timestamp", Some(&timestamp)),
+        ("recorded_at", Some(&recorded_at)),
+        ("correlation_id", Some(&*event.correlation_id)),
+        ("causation_id", event.causation_id.as_deref()),
+        ("workflow_id", event.workflow_id.as_deref()),
+        ("task_id", event.task_id.as_deref()),
+        ("provider_id", event.provider_id.as_deref()),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            out.line(&format!("  {name:<15} {value}"))?;
+        }
+    }
+    for (name, value) in &event.metadata {
+        out.line(&format!("  {:<15} {value}", format!("metadata.{name}")))?;
+    }
+    out.line(&format!("  {:<15} {}", "payload", print::one_line(event.payload.as_str())))
+}
+
+fn print_narration(out: &mut Out, narration: &Value) -> Result<(), CliError> {
+    let moments = narration.as_array().map(Vec::as_slice).unwrap_or_default();
+    if moments.is_empty() {
+        return Ok(());
+    }
+    out.line("\nhow it came about")?;
+    for moment in moments {
+        let event: Event = serde_json::from_value(moment.clone()).map_err(CliError::failed)?;
+        out.line(&print::event_line(out, &event))?;
+    }
+    Ok(())
+}
+
+fn print_decisions(out: &mut Out, decisions: &Value) -> Result<(), CliError> {
+    let records = decisions.as_array().map(Vec::as_slice).unwrap_or_default();
+    if records.is_empty() {
+        return out.line("\nno control handler looked at it");
+    }
+    for record in records {
+        let ended = record["ended_by"].as_str().map_or_else(|| "nobody ended the chain".to_owned(), |by| format!("ended by {by}"));
+        out.line(&format!("\nat {}: {ended}", record["point"].as_str().unwrap_or_default()))?;
+        let rows: Vec<Vec<String>> = record["checks"].as_array().into_iter().flatten().map(check_row).collect();
+        for line in print::table(&["handler", "version", "settings", "answer", "time", "fuel", "reason"], &rows) {
+            out.line(&format!("  {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_row(check: &Value) -> Vec<String> {
+    let text = |name: &str| check[name].as_str().unwrap_or_default().to_owned();
+    let amended = if check["amended"].as_bool() == Some(true) { " (amended)" } else { "" };
+    vec![
+        text("plugin"),
+        text("version"),
+        text("settings"),
+        format!("{}{amended}", text("answer")),
+        print::duration(check["duration_ns"].as_f64().unwrap_or_default() / 1e6),
+        check["fuel"].as_u64().unwrap_or_default().to_string(),
+        text("reason"),
+    ]
+}

@@ -1,0 +1,186 @@
+//! The command line: which verbs there are, and with which exit code each ends. Every verb has a file.
+//! What the verbs do is done by a host, over HTTP, or by the parts of one.
+
+mod client;
+mod config;
+mod events;
+mod plugin;
+pub mod print;
+mod publish;
+mod run;
+mod source;
+mod submit;
+mod workflow;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{boot::COMPILE_VERB, demo};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed or refused: what, where and what to do is on standard error
+  2  the command line is wrong
+  3  no host can be reached
+
+Client verbs speak to http://127.0.0.1:7070 unless --url or TRACKSIDE_URL names another host.";
+
+/// Trackside: an event bus, a durable log and a workflow scheduler, steered by WebAssembly plugins.
+#[derive(Parser)]
+#[command(name = "trackside", version, about, after_help = EXIT_CODES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// See it at work: a workflow over text files, a policy, an observer, and a hostile plugin that is cut off.
+    Demo(demo::DemoArgs),
+    /// Run a host until it is told to stop (Ctrl-C, SIGTERM).
+    Run(run::RunArgs),
+    /// Publish events: from a file, from standard input, or from flags.
+    Publish(publish::PublishArgs),
+    /// List, follow and explain events.
+    Events(events::EventsArgs),
+    /// Submit a workflow, and wait for its end if asked to.
+    Submit(submit::SubmitArgs),
+    /// List, show and cancel workflows.
+    #[command(subcommand)]
+    Workflow(workflow::WorkflowVerb),
+    /// List, add, remove, reload and check plugins.
+    #[command(subcommand)]
+    Plugin(plugin::PluginVerb),
+    /// Print the default configuration, or check a file.
+    #[command(subcommand)]
+    Config(config::ConfigVerb),
+    /// Compiles a component from standard input to standard output; the host calls itself with this.
+    #[command(name = COMPILE_VERB, hide = true, disable_help_flag = true)]
+    Compile {
+        /// The limits that the host gives.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+/// Why a verb did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CliError {
+    /// It failed, or was refused.
+    #[error("{0}")]
+    Failed(String),
+    /// It failed, and what there is to say has been said.
+    #[error("")]
+    Told,
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no host to be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Whoever reads the output has had enough: no failure.
+    #[error("")]
+    OutputClosed,
+}
+
+impl CliError {
+    /// A failure, from whatever says what it was.
+    pub fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::OutputClosed => 0,
+            Self::Failed(_) | Self::Told => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(_) => 3,
+        }
+    }
+}
+
+/// Reads the program's arguments and does what they say.
+pub fn main() -> ExitCode {
+    // Wrong arguments end with 2 and help with 0, in words that clap has.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // Nobody reads it any more: there is nothing left to say.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(cli.verb) {
+        Ok(code) => code,
+        Err(error) => {
+            let text = error.to_string();
+            if !text.is_empty() {
+                eprintln!("error: {text}");
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<ExitCode, CliError> {
+    match verb {
+        Verb::Demo(args) => demo::run(args)?,
+        Verb::Run(args) => run::run(args)?,
+        Verb::Publish(args) => publish::run(args)?,
+        Verb::Events(args) => events::run(args)?,
+        Verb::Submit(args) => submit::run(args)?,
+        Verb::Workflow(verb) => workflow::run(verb)?,
+        Verb::Plugin(verb) => plugin::run(verb)?,
+        Verb::Config(verb) => config::run(verb)?,
+        Verb::Compile { args } => return Ok(crate::compile_child(args)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_usual_calls_are_understood() {
+        for line in [
+            "trackside run --plugins p --data d --listen 127.0.0.1:0 --config f",
+            "trackside publish -",
+            "trackside publish --type a:b --source s --payload {}",
+            "trackside events",
+            "trackside events --type task:* --json",
+            "trackside events list --workflow-id x --data d",
+            "trackside events explain 12",
+            "trackside events --follow",
+            "trackside submit f.yaml --input {} --wait --json",
+            "trackside workflow list",
+            "trackside workflow show x --data d",
+            "trackside workflow cancel x --reason late",
+            "trackside plugin add files --plugins p",
+            "trackside plugin reload files --token-file t",
+            "trackside config default",
+            "trackside compile-component 1 2",
+        ] {
+            if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_calls_are_refused() {
+        for line in ["trackside", "trackside evnets", "trackside events --typ x", "trackside publish", "trackside submit", "trackside publish f --type a:b"] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! `trackside plugin`: what a host has in service, and the files of a plugin directory.
+//! Loading and checking are the plugin host's.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::{
+    CliError,
+    client::{HostArg, TokenArg},
+    print::{self, Out},
+};
+
+mod add;
+mod check;
+
+#[derive(Subcommand)]
+pub(super) enum PluginVerb {
+    /// List the plugins in service, with calls, faults and times, and the files that were refused.
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        host: HostArg,
+    },
+    /// Put a plugin that ships, or a component of your own, into a plugin directory.
+    Add(add::AddArgs),
+    /// Remove a plugin's files from a plugin directory.
+    Remove(RemoveArgs),
+    /// Have a running host take a plugin's files as they are now.
+    Reload {
+        /// The plugin.
+        name: String,
+        /// The host's answer as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        token: TokenArg,
+        #[command(flatten)]
+        host: HostArg,
+    },
+    /// Say whether a component would load, and what it is and may do.
+    Check(check::CheckArgs),
+}
+
+/// Which plugin directory.
+#[derive(Args, Clone, Debug)]
+struct DirectoryArg {
+    /// The plugin directory [default: ./trackside-plugins].
+    #[arg(long, value_name = "DIR", env = "TRACKSIDE_PLUGIN_DIR")]
+    plugins: Option<PathBuf>,
+}
+
+impl DirectoryArg {
+    fn path(&self) -> PathBuf {
+        self.plugins.clone().unwrap_or_else(|| crate::config::Config::default().plugin_dir)
+    }
+}
+
+#[derive(Args)]
+pub(super) struct RemoveArgs {
+    /// The plugin.
+    name: String,
+    #[command(flatten)]
+    at: DirectoryArg,
+}
+
+pub(super) fn run(verb: PluginVerb) -> Result<(), CliError> {
+    match verb {
+        PluginVerb::List { json, host } => list(json, &host),
+        PluginVerb::Add(args) => add::run(&args),
+        PluginVerb::Remove(args) => remove(&args),
+        PluginVerb::Reload { name, json, token, host } => reload(&name, json, &token, &host),
+        PluginVerb::Check(args) => check::run(&args),
+    }
+}
+
+fn list(json: bool, host: &HostArg) -> Result<(), CliError> {
+    let answer = host.client()?.get("/v1/plugins", &[])?.done()?;
+    let plugins = answer["plugins"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut out = Out::new();
+    if json {
+        return plugins.iter().try_for_each(|plugin| out.line(&plugin.to_string()));
+    }
+    let cells: Vec<Vec<String>> = plugins.iter().map(cells).collect();
+    for line in print::table(&["plugin", "version", "roles", "class", "state", "calls", "faults", "p50", "p99", "what"], &cells) {
+        out.line(&line)?;
+    }
+    for refused in answer["refused"].as_array().into_iter().flatten() {
+        out.line(&format!("refused: {}: {}", refused["name"].as_str().unwrap_or_default(), refused["reason"].as_str().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+fn cells(plugin: &Value) -> Vec<String> {
+    let text = |name: &str| plugin[name].as_str().unwrap_or_default().to_owned();
+    let time = |name: &str| print::duration(plugin[name].as_f64().unwrap_or_default() / 1_000.0);
+    let called = plugin["calls"].as_u64().unwrap_or_default();
+    vec![
+        text("name"),
+        print::clip(&text("version"), 12).replace('…', ""),
+        roles(&plugin["roles"]),
+        text("effect_class"),
+        text("state"),
+        called.to_string(),
+        plugin["faults"].as_u64().unwrap_or_default().to_string(),
+        if called == 0 { String::new() } else { time("p50_us") },
+        if called == 0 { String::new() } else { time("p99_us") },
+        print::clip(&text("summary"), 60),
+    ]
+}
+
+fn roles(roles: &Value) -> String {
+    let has = |name: &&str| roles[*name].as_bool() == Some(true);
+    ["observer", "control", "worker"].into_iter().filter(has).collect::<Vec<_>>().join(",")
+}
+
+fn remove(args: &RemoveArgs) -> Result<(), CliError> {
+    trackside_wasm::check_name(&args.name).map_err(|error| CliError::Usage(error.to_string()))?;
+    let mut out = Out::new();
+    let mut removed = 0;
+    for extension in ["wasm", "toml"] {
+        let path = args.at.path().join(format!("{}.{extension}", args.name));
+        match std::fs::remove_file(&path) {
+            Ok(()) => {
+                removed += 1;
+                out.line(&format!("removed {}", path.display()))?;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(CliError::Failed(format!("{}: {error}", path.display()))),
+        }
+    }
+    if removed == 0 {
+        return Err(CliError::Failed(format!("there is no plugin '{}' in {}", args.name, args.at.path().display())));
+    }
+    out.line(&format!("a running host still has it; `trackside plugin reload {}` takes it out of service", args.name))
+}
+
+fn reload(name: &str, json: bool, token: &TokenArg, host: &HostArg) -> Result<(), CliError> {
+    trackside_wasm::check_name(name).map_err(|error| CliError::Usage(error.to_string()))?;
+    let bearer = format!("Bearer {}", token.read()?);
+    let answered = host.client()?.post(&format!("/v1/plugins/{name}/reload"), &[("Authorization", &bearer)], "")?;
+    let mut out = Out::new();
+    if json {
+        out.line(&print::one_line(&answered.text))?;
+        return if answered.status < 400 { Ok(()) } else { Err(CliError::Told) };
+    }
+    let answer = answered.done()?;
+    match answer["outcome"].as_str() {
+        Some("loaded") => out.line(&format!("{name} is in service, version {}", print::clip(answer["plugin"]["version"].as_str().unwrap_or_default(), 12).replace('…', ""))),
+        _ => out.line(&format!("{name} is out of service")),
+    }
+}

@@ -1,0 +1,133 @@
+//! `trackside plugin check`: whether a component would load here, what it is, and what it may do with the settings beside it.
+//! Compiling, describing and judging are the plugin host's; nothing is put into service, and no log is needed.
+
+use std::{ffi::OsStr, path::PathBuf, sync::Arc};
+
+use clap::Args;
+use trackside_model::{
+    event::Severity,
+    json::Json,
+    ports::{HostCallError, HostCalls, KvValue, LogLine, TaskCall},
+    time::Timestamp,
+};
+use trackside_wasm::{CheckReport, PluginHost, WasmOptions};
+
+use super::{CliError, DirectoryArg, Out, print};
+use crate::boot::HostOptions;
+
+#[derive(Args)]
+pub(in crate::cli) struct CheckArgs {
+    /// The path of a component (NAME.wasm), or the name of a plugin in the plugin directory.
+    #[arg(value_name = "FILE|NAME")]
+    what: PathBuf,
+    /// All that was found, as one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    at: DirectoryArg,
+}
+
+pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
+    let is_file = args.what.extension() == Some(OsStr::new("wasm"));
+    let path = if is_file { args.what.clone() } else { args.at.path().join(format!("{}.wasm", args.what.display())) };
+    if !path.is_file() {
+        return Err(CliError::Failed(format!("there is no component at {}", path.display())));
+    }
+    let report = host(&path)?.check_file(&path).map_err(CliError::failed)?;
+    let mut out = Out::new();
+    if args.json {
+        return out.line(&serde_json::to_string(&report).map_err(CliError::failed)?);
+    }
+    print_report(&mut out, &report)
+}
+
+/// A plugin host that keeps what it compiles where it is lost again.
+fn host(path: &std::path::Path) -> Result<PluginHost, CliError> {
+    let options = HostOptions::new(crate::config::Config::default()).map_err(CliError::failed)?;
+    let wasm_options = WasmOptions {
+        plugin_dir: path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from),
+        cache_dir: std::env::temp_dir().join(format!("trackside-check-{}", users_own())),
+        compiler: options.compiler,
+        compile: options.config.compile_limits(),
+        pools: options.config.pool_sizes(),
+    };
+    PluginHost::new(wasm_options, Arc::new(Nobody)).map_err(CliError::failed)
+}
+
+/// Different users do not share what they have compiled.
+fn users_own() -> String {
+    std::env::var("USER").ok().filter(|user| trackside_wasm::check_name(user).is_ok()).unwrap_or_else(|| "user".to_owned())
+}
+
+fn print_report(out: &mut Out, report: &CheckReport) -> Result<(), CliError> {
+    let info = &report.info;
+    let roles: Vec<&str> = [("observer", info.roles.observer), ("control", info.roles.control), ("worker", info.roles.worker)]
+        .into_iter()
+        .filter_map(|(name, has)| has.then_some(name))
+        .collect();
+    out.line(&format!("{} would load", report.path.display()))?;
+    let cached = if report.from_cache { " (compiled before)" } else { "" };
+    let methods: Vec<&str> = info.methods.iter().map(|method| &*method.name).collect();
+    let rows = [
+        ("name", format!("{} ({} {})", info.name, info.display_name, info.display_version)),
+        ("what", info.summary.clone()),
+        ("version", info.version.to_string()),
+        ("roles", roles.join(", ")),
+        ("methods", methods.join(", ")),
+        ("effect class", format!("{:?}", info.effect_class).to_lowercase()),
+        ("priority", if info.roles.control { info.priority.to_string() } else { String::new() }),
+        ("deadline", print::duration(info.limits.timeout_ms as f64)),
+        ("memory", format!("{} bytes", info.limits.memory_bytes)),
+        ("size", format!("{} bytes, compiled in {}{cached}", report.component_bytes, print::duration(report.compile_ms as f64))),
+    ];
+    for (name, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
+        out.line(&format!("  {name:<12}  {text}"))?;
+    }
+    if !report.grant_uses.is_empty() {
+        out.line("  it has a use for:")?;
+    }
+    for grant in &report.grant_uses {
+        let state = if grant.granted { "granted".to_owned() } else { format!("not granted: {}; to grant it, under [grants]: {}", grant.without, grant.line) };
+        out.line(&format!("    {:<20}  {state}", grant.what))?;
+    }
+    out.flush()
+}
+
+/// Nobody is behind the calls of a component that is only asked what it is.
+struct Nobody;
+
+fn nobody<T>() -> Result<T, HostCallError> {
+    Err(HostCallError("no host is running: the component is only being checked".to_owned()))
+}
+
+impl HostCalls for Nobody {
+    fn now(&self) -> Timestamp {
+        trackside_engine::now()
+    }
+
+    fn kv_get(&self, _: &str, _: &str) -> Result<KvValue, HostCallError> {
+        nobody()
+    }
+
+    fn kv_keys(&self, _: &str, _: &str, _: Option<&str>, _: u32) -> Result<Vec<String>, HostCallError> {
+        nobody()
+    }
+
+    fn kv_bytes(&self, _: &str) -> Result<u64, HostCallError> {
+        nobody()
+    }
+
+    fn log(&self, plugin: &str, line: LogLine<'_>) {
+        if line.level >= Severity::Warning {
+            eprintln!("{plugin}: {}", line.message);
+        }
+    }
+
+    fn progress(&self, _: &TaskCall, _: Option<f64>, _: Option<Json>) {}
+
+    fn cancelled(&self, _: &TaskCall) -> bool {
+        false
+    }
+
+    fn not_granted(&self, _: &str, _: &str, _: &str) {}
+}

@@ -1,0 +1,187 @@
+//! Every key of `trackside.toml`: its meaning in words, its unit, and the least and most it may be. From here the commented file is written.
+//! The defaults are those of [`Config`]; reading is `read`'s.
+
+use std::fmt::Write as _;
+
+use super::{Config, toml_text};
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    /// The table it stands in; empty for the top.
+    pub(super) section: &'static str,
+    pub(super) name: &'static str,
+    /// What it does, for the comment above it.
+    pub(super) meaning: &'static str,
+    /// Of a number; empty for text.
+    pub(super) unit: &'static str,
+    /// Of a number.
+    pub(super) least: i64,
+    /// Of a number.
+    pub(super) most: i64,
+}
+
+const fn text(section: &'static str, name: &'static str, meaning: &'static str) -> Key {
+    Key { section, name, meaning, unit: "", least: 0, most: 0 }
+}
+
+const fn number(section: &'static str, name: &'static str, unit: &'static str, least: i64, most: i64, meaning: &'static str) -> Key {
+    Key { section, name, meaning, unit, least, most }
+}
+
+/// A day.
+const DAY_MS: i64 = 24 * 3_600_000;
+const GIB: i64 = 1 << 30;
+
+/// All of them, in the order of the file.
+pub(super) const KEYS: &[Key] = &[
+    text("", "data_dir", "Where the log and everything durable is kept. Made if it is missing."),
+    text("", "plugin_dir", "Where the components (NAME.wasm) and their settings (NAME.toml) are. Made if it is missing."),
+    text("", "listen", "Where HTTP is served. Loopback addresses only; port 0 takes a free one and prints it."),
+    text("log", "level", "trace, debug, info, warn, error or off; also per module, as in \"info,trackside_wasm=debug\"."),
+    text("log", "format", "\"text\" for people, \"json\" for one object a line."),
+    number("dedup", "window_secs", "seconds", 0, 86_400, "How long an event without an id of its publisher's is remembered by its content; 0 turns it off."),
+    number("dedup", "entries", "contents", 1, 100_000_000, "Contents remembered for that at most. Past it the oldest is forgotten."),
+    number("stop", "grace_ms", "milliseconds", 0, DAY_MS, "How long calls under way have to end when the host stops."),
+    number("http", "body_bytes", "bytes", 1_024, GIB, "Largest body of one event or one array of events. Larger ones answer 413."),
+    number("http", "line_bytes", "bytes", 1_024, GIB, "Longest line of an NDJSON body. A longer one ends the stream with 413."),
+    number("http", "definition_bytes", "bytes", 1_024, GIB, "Largest body of a workflow submission. Larger ones answer 413."),
+    number("http", "batch_events", "events", 1, 100_000, "Most events of one array. More answer 413; NDJSON has no such limit."),
+    number("http", "in_flight", "events", 1, 10_000, "Events of one array or NDJSON body that are under way at a time."),
+    number("http", "connections", "connections", 1, 1_000_000, "Connections open at a time. More wait to be accepted."),
+    number("http", "readers", "requests", 1, 512, "Requests that read the log at a time. More wait their turn."),
+    number("http", "read_timeout_ms", "milliseconds", 10, DAY_MS, "How long a client may take for a request's head, and for each piece of its body."),
+    number("http", "heartbeat_ms", "milliseconds", 10, DAY_MS, "Pause of an event stream after which a comment is sent, so that dead connections are noticed."),
+    number("events", "payload_bytes", "bytes", 1, 256 << 20, "Largest payload of an event. Larger ones answer 413."),
+    number("events", "payload_depth", "levels", 1, 120, "Deepest nesting of a payload. Deeper ones answer 413."),
+    number("events", "id_bytes", "bytes", 36, 64 << 10, "Longest id or source name. Longer ones answer 413."),
+    number("events", "metadata_bytes", "bytes", 0, 16 << 20, "Most metadata of one event, keys and values together. More answers 413."),
+    number("engine", "publish_slots", "events", 1, 1_000_000, "Publishes under way at a time. More are answered busy (429)."),
+    number("engine", "chain_budget_ms", "milliseconds", 1, DAY_MS, "What all control handlers of one event have together, waiting included."),
+    number("engine", "guest_threads", "threads", 1, 1_024, "Threads on which control handlers run."),
+    number("engine", "observer_threads", "threads", 1, 1_024, "Threads on which observers run: how many observe at a time."),
+    number("engine", "worker_threads", "threads", 1, 1_024, "Threads on which workers compute. Workers that wait hold none."),
+    number("engine", "observer_batch", "events", 1, 100_000, "Events handed to an observer in one call at most."),
+    number("engine", "observer_deliveries", "deliveries", 1, 1_000, "Deliveries of one event to an observer before it is a dead letter."),
+    number("engine", "most_hops", "hops", 1, 1_000, "Publishes by plugins that one event may lead to, one after the other. More are refused."),
+    number("engine", "heartbeat_ms", "milliseconds", 0, DAY_MS, "Pause between the heartbeats of providers; 0 turns them off."),
+    number("store", "ring_events", "events", 1, 10_000_000, "Newest events kept in memory for readers near the head."),
+    number("store", "ring_bytes", "bytes", 1_024, 64 * GIB, "Bytes of events kept in memory for readers near the head."),
+    number("store", "lazy_commit_us", "microseconds", 0, 1_000_000, "How long a step of a workflow waits for company before it is committed alone."),
+    number("store", "max_commit_events", "events", 1, 1_000_000, "Events of one commit. More become the next one."),
+    number("store", "max_pending_events", "events", 1, 10_000_000, "Events that may wait for the disk. More are answered busy (429)."),
+    number("store", "max_pending_bytes", "bytes", 1_024, 64 * GIB, "Bytes that may wait for the disk. More are answered busy (429)."),
+    number("store", "max_readers", "connections", 1, 1_000, "Connections to the log file that read at a time. More callers wait for one."),
+    number("pools", "control", "instances", 1, 1_024, "Instances of one control handler: as many checks of it can run at a time."),
+    number("pools", "observer", "instances", 1, 1_024, "Instances of one observer."),
+    number("pools", "total", "instances", 1, 16_000, "Instances of all control handlers and observers together."),
+    number("pools", "memory_bytes", "bytes", 64 << 10, 4 * GIB, "Linear memory that an instance of a control handler or observer may be allowed at most."),
+    number("compile", "memory_bytes", "bytes", 64 << 20, 1 << 40, "Address space of the process that compiles a component."),
+    number("compile", "timeout_ms", "milliseconds", 100, DAY_MS, "How long compiling a component may take."),
+    number("compile", "component_bytes", "bytes", 1_024, GIB, "Largest file of a component."),
+];
+
+impl Key {
+    /// As it is spoken of in messages.
+    pub(super) fn path(&self) -> String {
+        if self.section.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.section, self.name) }
+    }
+}
+
+/// The variable that sets a key: `TRACKSIDE_DATA_DIR`, `TRACKSIDE_LOG_LEVEL`, `TRACKSIDE_DEDUP_WINDOW_SECS`, ….
+pub fn environment_name(section: &str, name: &str) -> String {
+    let words = if section.is_empty() { name.to_owned() } else { format!("{section}_{name}") };
+    format!("TRACKSIDE_{}", words.to_uppercase())
+}
+
+/// The names that a table of the file may hold; sections for the top.
+pub(super) fn known_in(section: &str) -> Vec<&'static str> {
+    let mut names: Vec<&str> = KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect();
+    if section.is_empty() {
+        names.extend(sections());
+    }
+    names
+}
+
+/// The tables of the file.
+pub(super) fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<&str> = KEYS.iter().map(|key| key.section).filter(|section| !section.is_empty()).collect();
+    sections.dedup();
+    sections
+}
+
+/// A tree of values by key; what [`Config`] is made of.
+pub(super) fn tree(config: &Config) -> toml::Table {
+    toml::Table::try_from(config).expect("a configuration is tables of text and numbers")
+}
+
+/// The value of a key in such a tree.
+pub(super) fn value_in<'a>(tree: &'a toml::Table, key: &Key) -> Option<&'a toml::Value> {
+    if key.section.is_empty() { tree.get(key.name) } else { tree.get(key.section)?.get(key.name) }
+}
+
+/// The commented file.
+pub(super) fn write(config: &Config) -> String {
+    let mut file = String::from(
+        "# The Trackside host's configuration. Every key is here with its default; leave out what you do not change.\n\
+         # A variable of the environment wins over this file, a flag wins over both. The variable of a key is TRACKSIDE_SECTION_KEY,\n\
+         # for example TRACKSIDE_LOG_LEVEL or TRACKSIDE_DATA_DIR. `trackside config check FILE` says what is wrong in a file.\n",
+    );
+    let values = tree(config);
+    let defaults = tree(&Config::default());
+    let mut section = "";
+    for key in KEYS {
+        if key.section != section {
+            section = key.section;
+            let _ = write!(file, "\n[{section}]\n");
+        }
+        let (Some(value), Some(default)) = (value_in(&values, key), value_in(&defaults, key)) else { continue };
+        let default = toml_text(default);
+        let unit = if key.unit.is_empty() { String::new() } else { format!(" Unit: {}.", key.unit) };
+        let _ = write!(file, "\n# {}{unit} Default: {default}.\n{} = {}\n", key.meaning, key.name, toml_text(value));
+    }
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_a_default_within_its_bounds_and_every_default_a_key() {
+        let defaults = tree(&Config::default());
+        for key in KEYS {
+            let value = value_in(&defaults, key).unwrap_or_else(|| panic!("{} has no default", key.path()));
+            match value {
+                toml::Value::Integer(number) => {
+                    assert!(!key.unit.is_empty(), "{} has a unit", key.path());
+                    assert!((key.least..=key.most).contains(number), "{} = {number}", key.path());
+                }
+                _ => assert!(key.unit.is_empty(), "{} has no unit", key.path()),
+            }
+        }
+        let leaves: usize = defaults.values().map(|value| value.as_table().map_or(1, toml::Table::len)).sum();
+        assert_eq!(leaves, KEYS.len(), "a key is missing in the table of keys");
+    }
+
+    #[test]
+    fn names_with_a_unit_end_in_it() {
+        for key in KEYS {
+            let end = match key.unit {
+                "milliseconds" => "_ms",
+                "microseconds" => "_us",
+                "seconds" => "_secs",
+                "bytes" => "_bytes",
+                _ => continue,
+            };
+            assert!(key.name.ends_with(end), "{}", key.path());
+        }
+    }
+
+    #[test]
+    fn the_environment_has_the_names_that_were_promised() {
+        assert_eq!(environment_name("log", "level"), "TRACKSIDE_LOG_LEVEL");
+        assert_eq!(environment_name("dedup", "window_secs"), "TRACKSIDE_DEDUP_WINDOW_SECS");
+        assert_eq!(environment_name("", "data_dir"), "TRACKSIDE_DATA_DIR");
+    }
+}

@@ -1,0 +1,350 @@
+//! The host's configuration: one tree of values with their defaults, as the rest of the server gets them.
+//! Which keys there are, in words and bounds, is `keys`'; reading file, environment and flags is `read`'s.
+
+mod keys;
+mod read;
+
+use std::{fmt::Write as _, net::SocketAddr, path::PathBuf, thread, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use trackside_engine::EngineOptions;
+use trackside_model::event::EnvelopeLimits;
+use trackside_store::StoreOptions;
+use trackside_wasm::{CompileLimits, PoolSizes};
+
+pub use self::{
+    keys::environment_name,
+    read::{ConfigError, ConfigErrors, Overrides, Source, check_text},
+};
+
+/// Everything that the operator can say about the host. Every field is a key of `trackside.toml`; `keys` says what each means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field is explained once, in the table of keys from which the commented file is written")]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub plugin_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub log: Log,
+    pub dedup: Dedup,
+    pub stop: Stop,
+    pub http: Http,
+    pub events: Events,
+    pub engine: Engine,
+    pub store: Store,
+    pub pools: Pools,
+    pub compile: Compile,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Log {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[dedup]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Dedup {
+    pub window_secs: u64,
+    pub entries: usize,
+}
+
+/// `[stop]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Stop {
+    pub grace_ms: u64,
+}
+
+/// `[http]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Http {
+    pub body_bytes: usize,
+    pub line_bytes: usize,
+    pub definition_bytes: usize,
+    pub batch_events: usize,
+    pub in_flight: usize,
+    pub connections: usize,
+    pub readers: usize,
+    pub read_timeout_ms: u64,
+    pub heartbeat_ms: u64,
+}
+
+/// `[events]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Events {
+    pub payload_bytes: usize,
+    pub payload_depth: usize,
+    pub id_bytes: usize,
+    pub metadata_bytes: usize,
+}
+
+/// `[engine]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Engine {
+    pub publish_slots: usize,
+    pub chain_budget_ms: u64,
+    pub guest_threads: usize,
+    pub observer_threads: usize,
+    pub worker_threads: usize,
+    pub observer_batch: usize,
+    pub observer_deliveries: u32,
+    pub most_hops: u32,
+    pub heartbeat_ms: u64,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Store {
+    pub ring_events: usize,
+    pub ring_bytes: usize,
+    pub lazy_commit_us: u64,
+    pub max_commit_events: usize,
+    pub max_pending_events: usize,
+    pub max_pending_bytes: usize,
+    pub max_readers: usize,
+}
+
+/// `[pools]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Pools {
+    pub control: u32,
+    pub observer: u32,
+    pub total: u32,
+    pub memory_bytes: u64,
+}
+
+/// `[compile]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Compile {
+    pub memory_bytes: u64,
+    pub timeout_ms: u64,
+    pub component_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./trackside-data"),
+            plugin_dir: PathBuf::from("./trackside-plugins"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            log: Log::default(),
+            dedup: Dedup::default(),
+            stop: Stop::default(),
+            http: Http::default(),
+            events: Events::default(),
+            engine: Engine::default(),
+            store: Store::default(),
+            pools: Pools::default(),
+            compile: Compile::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Dedup {
+    fn default() -> Self {
+        let options = EngineOptions::default();
+        Self { window_secs: options.dedup_window_ms / 1_000, entries: options.dedup_entries }
+    }
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self { grace_ms: 10_000 }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            body_bytes: 16 << 20,
+            line_bytes: 2 << 20,
+            definition_bytes: 64 << 20,
+            batch_events: 1_000,
+            in_flight: 64,
+            connections: 1_024,
+            readers: 16,
+            read_timeout_ms: 30_000,
+            heartbeat_ms: 15_000,
+        }
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        let limits = EnvelopeLimits::default();
+        Self {
+            payload_bytes: limits.payload_bytes,
+            payload_depth: limits.payload_depth,
+            id_bytes: limits.id_bytes,
+            metadata_bytes: limits.metadata_bytes,
+        }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        let options = EngineOptions::default();
+        Self {
+            publish_slots: options.publish_slots,
+            chain_budget_ms: options.chain_budget_ms,
+            guest_threads: options.guest_threads,
+            observer_threads: options.observer_threads,
+            worker_threads: options.worker_threads,
+            observer_batch: options.observer_batch,
+            observer_deliveries: options.observer_deliveries,
+            most_hops: options.most_hops,
+            heartbeat_ms: options.heartbeat_ms,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        let options = StoreOptions::new("");
+        Self {
+            ring_events: options.ring_events,
+            ring_bytes: options.ring_bytes,
+            lazy_commit_us: options.lazy_commit_us,
+            max_commit_events: options.max_commit_events,
+            max_pending_events: options.max_pending_events,
+            max_pending_bytes: options.max_pending_bytes,
+            max_readers: options.max_readers,
+        }
+    }
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        let pools = PoolSizes::default();
+        Self { control: pools.control, observer: pools.observer, total: pools.total, memory_bytes: pools.memory_bytes }
+    }
+}
+
+impl Default for Compile {
+    fn default() -> Self {
+        let limits = CompileLimits::default();
+        Self { memory_bytes: limits.memory_bytes, timeout_ms: limits.timeout_ms, component_bytes: limits.component_bytes }
+    }
+}
+
+impl Config {
+    /// The commented file that says what this does: `trackside config default`.
+    pub fn to_commented_toml(&self) -> String {
+        keys::write(self)
+    }
+
+    /// What the engine is started with.
+    pub fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
+            publish_slots: self.engine.publish_slots,
+            chain_budget_ms: self.engine.chain_budget_ms,
+            guest_threads: self.engine.guest_threads,
+            observer_threads: self.engine.observer_threads,
+            worker_threads: self.engine.worker_threads,
+            observer_batch: self.engine.observer_batch,
+            observer_deliveries: self.engine.observer_deliveries,
+            envelope: self.envelope_limits(),
+            dedup_window_ms: self.dedup.window_secs.saturating_mul(1_000),
+            dedup_entries: self.dedup.entries,
+            most_hops: self.engine.most_hops,
+            heartbeat_ms: self.engine.heartbeat_ms,
+        }
+    }
+
+    /// Bounds on what an edge may send.
+    pub fn envelope_limits(&self) -> EnvelopeLimits {
+        EnvelopeLimits {
+            payload_bytes: self.events.payload_bytes,
+            payload_depth: self.events.payload_depth,
+            id_bytes: self.events.id_bytes,
+            metadata_bytes: self.events.metadata_bytes,
+        }
+    }
+
+    /// What the store is opened with.
+    pub fn store_options(&self) -> StoreOptions {
+        StoreOptions {
+            data_dir: self.data_dir.clone(),
+            ring_events: self.store.ring_events,
+            ring_bytes: self.store.ring_bytes,
+            lazy_commit_us: self.store.lazy_commit_us,
+            max_commit_events: self.store.max_commit_events,
+            max_pending_events: self.store.max_pending_events,
+            max_pending_bytes: self.store.max_pending_bytes,
+            max_readers: self.store.max_readers,
+        }
+    }
+
+    /// How many instances there may be.
+    pub fn pool_sizes(&self) -> PoolSizes {
+        PoolSizes {
+            control: self.pools.control,
+            observer: self.pools.observer,
+            total: self.pools.total,
+            memory_bytes: self.pools.memory_bytes,
+        }
+    }
+
+    /// How much a compilation may use.
+    pub fn compile_limits(&self) -> CompileLimits {
+        CompileLimits {
+            memory_bytes: self.compile.memory_bytes,
+            timeout_ms: self.compile.timeout_ms,
+            component_bytes: self.compile.component_bytes,
+        }
+    }
+
+    /// How long what is under way has when the host stops.
+    pub fn stop_grace(&self) -> Duration {
+        Duration::from_millis(self.stop.grace_ms)
+    }
+
+    /// How many plugins are loaded at a time: one a core.
+    pub fn load_threads() -> usize {
+        thread::available_parallelism().map_or(1, Into::into)
+    }
+}
+
+/// `value` as TOML writes it.
+fn toml_text(value: &toml::Value) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{value}");
+    text
+}

@@ -1,0 +1,144 @@
+//! `/v1/events`: publishing one event or an array of them, listing what matches, and one event with what was decided about it.
+//! NDJSON bodies are `ndjson`'s, live streams `stream`'s.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse as _, Response},
+};
+use futures_util::{StreamExt as _, stream};
+use serde_json::value::RawValue;
+use trackside_engine::Answer;
+use trackside_model::event::{Event, Incoming, Rejection};
+use trackside_store::{ReadError, ReadStore};
+use uuid::Uuid;
+
+use super::{
+    Api, answer,
+    body::{self, BodyLimit, Media},
+    ndjson,
+    problem::Problem,
+    request::Envelope,
+};
+use crate::{
+    explain::Explained,
+    params::{self, EventParams, LIST_PARAMS},
+};
+
+/// What publishing may be asked.
+const PUBLISH_PARAMS: [&str; 1] = ["ordered"];
+
+/// `POST /v1/events`.
+pub(super) async fn publish(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+    let asked = media(&uri, &headers).and_then(|(media, ordered)| Ok((media, ordered, Envelope::read(&headers, &api.token)?)));
+    let (media, ordered, envelope) = match asked {
+        Ok(asked) => asked,
+        Err(problem) => return problem.into_response(),
+    };
+    let in_flight = if ordered { 1 } else { api.limits.in_flight };
+    if media == Media::Ndjson {
+        return ndjson::publish(api, envelope, in_flight, body);
+    }
+    let limit = BodyLimit { name: "http.body_bytes", bytes: api.limits.body_bytes };
+    let published = match body::text(body, limit, api.limits.read_timeout_ms).await {
+        Ok(text) if text.trim_start().starts_with('[') => publish_array(&api, &envelope, in_flight, &text).await,
+        Ok(text) => publish_one(&api, &envelope, &text).await,
+        Err(problem) => Err(problem),
+    };
+    published.unwrap_or_else(Problem::into_response)
+}
+
+fn media(uri: &Uri, headers: &HeaderMap) -> Result<(Media, bool), Problem> {
+    let mut ordered = false;
+    for (name, value) in body::pairs(uri)? {
+        match name.as_str() {
+            "ordered" => ordered = params::truth(&name, &value)?,
+            other => return Err(params::unknown(other, &PUBLISH_PARAMS).into()),
+        }
+    }
+    Ok((body::media_of(headers, &[Media::Json, Media::Ndjson])?, ordered))
+}
+
+async fn publish_one(api: &Api, envelope: &Envelope, text: &str) -> Result<Response, Problem> {
+    let mut incoming = Incoming::from_json(text, &api.envelope_limits).map_err(|rejection| answer::rejected(&rejection))?;
+    envelope.complete(&mut incoming, 0);
+    Ok(answer::respond(&api.engine.publish(incoming, envelope.caller.clone()).await))
+}
+
+/// An array is checked as a whole before anything of it is published: if the form of one event is wrong, nothing is changed. What
+/// control handlers say, and what is a duplicate, each event has for itself: 200, with one answer an event, in the array's order.
+async fn publish_array(api: &Api, envelope: &Envelope, in_flight: usize, text: &str) -> Result<Response, Problem> {
+    let all = read_array(api, envelope, text)?;
+    let publishing = all.into_iter().map(|incoming| api.engine.publish(incoming, envelope.caller.clone()));
+    let answers: Vec<Answer> = stream::iter(publishing).buffered(in_flight).collect().await;
+    let elements: Vec<serde_json::Value> = answers.iter().map(answer::element).collect();
+    Ok(answer::json(StatusCode::OK, &elements))
+}
+
+fn read_array(api: &Api, envelope: &Envelope, text: &str) -> Result<Vec<Incoming>, Problem> {
+    let events: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|error| answer::rejected(&Rejection::malformed("", error.to_string())))?;
+    if events.len() > api.limits.batch_events {
+        let what = format!("{} events are more than the {} allowed in one array (http.batch_events in the host's configuration)", events.len(), api.limits.batch_events);
+        return Err(Problem::refused(StatusCode::PAYLOAD_TOO_LARGE, format!("{what}; send NDJSON, or several arrays")));
+    }
+    let now = trackside_engine::now();
+    let mut all = Vec::with_capacity(events.len());
+    for (place, event) in events.iter().enumerate() {
+        let at = |rejection: Rejection| {
+            let field = if rejection.field.is_empty() { format!("[{place}]") } else { format!("[{place}].{}", rejection.field) };
+            // The element is whole JSON here, so what is wrong with it is what it says, not that it cannot be read.
+            answer::rejected(&Rejection { field, ..rejection })
+        };
+        let mut incoming = Incoming::from_json(event.get(), &api.envelope_limits).map_err(at)?;
+        envelope.complete(&mut incoming, place);
+        incoming.clone().into_draft(now, Uuid::nil(), &api.envelope_limits).map_err(at)?;
+        all.push(incoming);
+    }
+    Ok(all)
+}
+
+/// `GET /v1/events`.
+pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+    let pairs = body::pairs(&uri)?;
+    let params = EventParams::parse(body::borrowed(&pairs), &LIST_PARAMS)?;
+    let page = api.read(|store| store.query(&params.query())).await?;
+    let mut text = Vec::with_capacity(512 * page.events.len() + 64);
+    text.extend_from_slice(b"{\"events\":[");
+    write_events(&mut text, &page.events, b",").map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    text.extend_from_slice(b"],\"next\":");
+    match page.next {
+        Some(next) => text.extend_from_slice(format!("\"{next}\"").as_bytes()),
+        None => text.extend_from_slice(b"null"),
+    }
+    text.push(b'}');
+    Ok(answer::body_of(StatusCode::OK, text))
+}
+
+fn write_events(text: &mut Vec<u8>, events: &[Event], between: &[u8]) -> serde_json::Result<()> {
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
+            text.extend_from_slice(between);
+        }
+        serde_json::to_writer(&mut *text, event)?;
+    }
+    Ok(())
+}
+
+/// `GET /v1/events/{id}`.
+pub(super) async fn explain(State(api): State<Arc<Api>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
+    body::no_params(&uri)?;
+    let id: crate::explain::EventId = id.parse().map_err(|error| Problem::refused(StatusCode::BAD_REQUEST, format!("{error}")))?;
+    match api.read(|store| explained(store, &id)).await? {
+        Some(explained) => Ok(answer::json(StatusCode::OK, &explained)),
+        None => Err(Problem::refused(StatusCode::NOT_FOUND, format!("there is no event {id} in the log"))),
+    }
+}
+
+fn explained(store: &ReadStore, id: &crate::explain::EventId) -> Result<Option<Explained>, ReadError> {
+    Explained::find(store, id)
+}
+

@@ -1,0 +1,160 @@
+//! HTTP: the routes, what stands before each of them, and what they share. Each group of routes has a file.
+//! What an event, a workflow or a plugin means is decided elsewhere; here requests become calls, and results responses.
+
+mod answer;
+mod body;
+mod events;
+mod guard;
+mod health;
+mod listener;
+mod ndjson;
+mod plugins;
+mod problem;
+mod request;
+mod stream;
+pub mod workflows;
+
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{Method, StatusCode, Uri},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use futures_util::FutureExt as _;
+use tokio::sync::{Mutex, Semaphore, watch};
+use trackside_engine::Engine;
+use trackside_model::{event::EnvelopeLimits, text::nearest};
+use trackside_store::{ReadError, Store};
+
+pub use self::{
+    guard::Token,
+    health::Readiness,
+    listener::{BindError, Listener, Server},
+    problem::Problem,
+};
+pub(crate) use self::request::CLI_AGENT;
+use crate::{config, plugins::Plugins};
+
+/// What every route is given.
+pub struct Api {
+    pub(crate) engine: Engine,
+    pub(crate) plugins: Arc<Plugins>,
+    pub(crate) limits: config::Http,
+    pub(crate) envelope_limits: EnvelopeLimits,
+    pub(crate) listen: SocketAddr,
+    pub(crate) token: Token,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) stopping: watch::Receiver<bool>,
+    reads: Semaphore,
+    reloads: Mutex<()>,
+}
+
+/// The paths, for the hint at a wrong one.
+const PATHS: [&str; 7] = ["/v1/events", "/v1/events/stream", "/v1/workflows", "/v1/workflows/{id}/cancel", "/v1/plugins", "/healthz", "/readyz"];
+
+impl Api {
+    /// What the routes need, on a listener at `listen`.
+    #[expect(clippy::too_many_arguments, reason = "each part is made by another step of the boot, which is the only caller")]
+    pub(crate) fn new(
+        engine: Engine,
+        plugins: Arc<Plugins>,
+        config: &config::Config,
+        listen: SocketAddr,
+        token: Token,
+        readiness: Arc<Readiness>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            engine,
+            plugins,
+            limits: config.http.clone(),
+            envelope_limits: config.envelope_limits(),
+            listen,
+            token,
+            readiness,
+            stopping,
+            reads: Semaphore::new(config.http.readers),
+            reloads: Mutex::new(()),
+        }
+    }
+
+    /// Asks the store, which reads files: no more at a time than have connections to it, and never on a thread that others wait for.
+    pub(crate) async fn read<T>(&self, ask: impl FnOnce(&Store) -> Result<T, ReadError>) -> Result<T, Problem> {
+        let Ok(_turn) = self.reads.acquire().await else {
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the host is stopping"));
+        };
+        tokio::task::block_in_place(|| ask(self.engine.store())).map_err(|error| Problem::unreadable(&error))
+    }
+}
+
+/// Waits until the host stops; a stop that can no longer be told of is one too.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// All routes, and what every request passes on its way to them, the outermost last.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/v1/events", get(events::list).post(events::publish))
+        .route("/v1/events/stream", get(stream::events))
+        .route("/v1/events/{id}", get(events::explain))
+        .route("/v1/workflows", get(workflows::list).post(workflows::submit))
+        .route("/v1/workflows/{id}", get(workflows::show))
+        .route("/v1/workflows/{id}/cancel", post(workflows::cancel))
+        .route("/v1/plugins", get(plugins::list))
+        .route("/v1/plugins/{name}/reload", post(plugins::reload))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        // Nothing is taken before the control handlers are there that would steer it.
+        .layer(middleware::from_fn_with_state(api.clone(), only_when_ready))
+        // Whoever is not meant to speak to this host is not told whether it is ready.
+        .layer(middleware::from_fn_with_state(api.clone(), only_for_us))
+        // Around everything: a panic in any of the above is an answer too.
+        .layer(middleware::from_fn(catch_panics))
+        .with_state(api)
+}
+
+async fn only_when_ready(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if request.method() == Method::POST
+        && let Err(problem) = health::not_ready(&api)
+    {
+        return problem.into_response();
+    }
+    next.run(request).await
+}
+
+async fn only_for_us(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    match guard::check_host(api.listen, request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn catch_panics(request: Request, next: Next) -> Response {
+    let asked = format!("{} {}", request.method(), request.uri().path());
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::error!("a request panicked ({asked}); the message stands above, please report it");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the host failed at this request; its log says more").into_response()
+        }
+    }
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    let hint = match nearest(uri.path(), PATHS) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("known are {}", PATHS.join(", ")),
+    };
+    Problem::refused(StatusCode::NOT_FOUND, format!("there is nothing at {}; {hint}", uri.path()))
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::refused(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}; the header Allow says what it takes", uri.path()))
+}

@@ -1,0 +1,14 @@
+//! The `trackside` program as a library: boot and stop order, configuration, HTTP and the command line, so that a host can be embedded.
+//! Business rules are the engine's and the model's.
+
+pub mod boot;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod explain;
+pub mod http;
+pub mod params;
+pub mod plugins;
+pub mod shipped;
+
+pub use trackside_wasm::compile_child_main as compile_child;

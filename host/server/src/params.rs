@@ -1,0 +1,203 @@
+//! Which events somebody asks for, written as pairs of names and values: query parameters of a URL, or flags of the command line.
+//! Here they become a query or a filter; asking the store is the edges'.
+
+use trackside_model::{
+    event::{Filter, Pattern, Position, Severity},
+    text::nearest,
+    time::Timestamp,
+};
+use trackside_store::Query;
+
+/// Events on a page, if nothing is said.
+pub const DEFAULT_LIMIT: usize = 100;
+/// Events on a page, at the most.
+pub const MAX_LIMIT: usize = 1_000;
+
+/// What a listing of events may be asked.
+pub const LIST_PARAMS: [&str; 12] =
+    ["type", "severity", "source", "correlation_id", "workflow_id", "task_id", "provider_id", "since", "until", "after", "limit", "narration"];
+/// What a stream of events may be asked: it has no pages.
+pub const STREAM_PARAMS: [&str; 11] =
+    ["type", "severity", "source", "correlation_id", "workflow_id", "task_id", "provider_id", "since", "until", "after", "narration"];
+
+/// A name or value that is not understood: what, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ParamError(pub String);
+
+/// Which events.
+#[derive(Clone, Debug)]
+pub struct EventParams {
+    /// Every condition must hold.
+    pub filter: Filter,
+    /// Recorded then or later.
+    pub since: Option<Timestamp>,
+    /// Recorded before then.
+    pub until: Option<Timestamp>,
+    /// Behind this position.
+    pub after: Option<Position>,
+    /// At most so many.
+    pub limit: usize,
+    /// Whether narration is expanded.
+    pub narration: bool,
+}
+
+impl Default for EventParams {
+    fn default() -> Self {
+        Self { filter: Filter::default(), since: None, until: None, after: None, limit: DEFAULT_LIMIT, narration: true }
+    }
+}
+
+impl EventParams {
+    /// Reads pairs, of which only the names in `known` are taken. A list may be written with commas, or by repeating the name.
+    ///
+    /// # Errors
+    /// [`ParamError`] for the first pair that is wrong.
+    pub fn parse<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, known: &[&str]) -> Result<Self, ParamError> {
+        let mut params = Self::default();
+        let mut seen = Vec::new();
+        for (name, value) in pairs {
+            if !known.contains(&name) {
+                return Err(unknown(name, known));
+            }
+            if !is_list(name) && seen.contains(&name) {
+                return Err(ParamError(format!("{name}: is given twice")));
+            }
+            seen.push(name);
+            params.set(name, value)?;
+        }
+        Ok(params)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), ParamError> {
+        let filter = &mut self.filter;
+        match name {
+            "type" => {
+                let patterns = filter.event_types.get_or_insert_default();
+                for part in value.split(',') {
+                    patterns.push(Pattern::parse(part.trim()).map_err(|error| of(name, error))?);
+                }
+            }
+            "severity" => filter.min_severity = Some(value.parse::<Severity>().map_err(|error| of(name, error))?),
+            "source" => add(&mut filter.source_components, name, value)?,
+            "correlation_id" => add(&mut filter.correlation_ids, name, value)?,
+            "workflow_id" => add(&mut filter.workflow_ids, name, value)?,
+            "task_id" => add(&mut filter.task_ids, name, value)?,
+            "provider_id" => add(&mut filter.provider_ids, name, value)?,
+            "since" => self.since = Some(value.parse().map_err(|error| of(name, error))?),
+            "until" => self.until = Some(value.parse().map_err(|error| of(name, error))?),
+            "after" => self.after = Some(value.parse().map_err(|error| of(name, error))?),
+            "limit" => self.limit = limit(name, value)?,
+            _ => self.narration = truth(name, value)?,
+        }
+        Ok(())
+    }
+
+    /// A page of them, as the store is asked.
+    pub fn query(&self) -> Query {
+        Query {
+            filter: self.filter.clone(),
+            since: self.since,
+            until: self.until,
+            after: self.after,
+            limit: self.limit,
+            narration: self.narration,
+        }
+    }
+}
+
+fn is_list(name: &str) -> bool {
+    matches!(name, "type" | "source" | "correlation_id" | "workflow_id" | "task_id" | "provider_id")
+}
+
+fn of(name: &str, error: impl std::fmt::Display) -> ParamError {
+    ParamError(format!("{name}: {error}"))
+}
+
+fn add(list: &mut Option<Vec<String>>, name: &str, value: &str) -> Result<(), ParamError> {
+    for part in value.split(',').map(str::trim) {
+        if part.is_empty() {
+            return Err(ParamError(format!("{name}: must not be empty; leave it out to see all")));
+        }
+        list.get_or_insert_default().push(part.to_owned());
+    }
+    Ok(())
+}
+
+/// A number of items on a page.
+///
+/// # Errors
+/// [`ParamError`], if it is none from 1 to [`MAX_LIMIT`].
+pub fn limit(name: &str, value: &str) -> Result<usize, ParamError> {
+    match value.parse() {
+        Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
+        _ => Err(ParamError(format!("{name}: '{value}' is not a number from 1 to {MAX_LIMIT}"))),
+    }
+}
+
+/// `true` or `false`.
+///
+/// # Errors
+/// [`ParamError`] for anything else.
+pub fn truth(name: &str, value: &str) -> Result<bool, ParamError> {
+    match value {
+        "true" | "" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(ParamError(format!("{name}: '{value}' is neither true nor false"))),
+    }
+}
+
+/// What to say of a parameter that nobody knows.
+pub fn unknown(name: &str, known: &[&str]) -> ParamError {
+    ParamError(match (nearest(name, known.iter().copied()), known) {
+        (Some(near), _) => format!("unknown query parameter '{name}'; did you mean '{near}'?"),
+        (None, []) => format!("unknown query parameter '{name}'; this takes none"),
+        (None, known) => format!("unknown query parameter '{name}'; known are {}", known.join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(pairs: &[(&str, &str)], expected: Expect) {
+        let actual = match EventParams::parse(pairs.iter().copied(), &LIST_PARAMS) {
+            Ok(params) => format!("{:?} {:?} {} {} {}", params.filter.event_types.map(|patterns| patterns.len()), params.filter.workflow_ids, params.limit, params.narration, params.after.unwrap_or_default()),
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&actual);
+    }
+
+    #[test]
+    fn nothing_said_is_everything_a_hundred_at_a_time() {
+        check(&[], expect!["None None 100 true 0.0"]);
+    }
+
+    #[test]
+    fn lists_are_written_with_commas_or_repeated() {
+        check(&[("type", "task:*,workflow:**"), ("type", "NodeStarted"), ("workflow_id", "a"), ("limit", "1000"), ("narration", "false"), ("after", "7.2")], expect![[r#"Some(3) Some(["a"]) 1000 false 7.2"#]]);
+    }
+
+    #[test]
+    fn wrong_pairs_are_named_and_helped() {
+        check(&[("typ", "a:b")], expect!["unknown query parameter 'typ'; did you mean 'type'?"]);
+        check(&[("zzz", "")], expect!["unknown query parameter 'zzz'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, since, until, after, limit, narration"]);
+        check(&[("limit", "0")], expect!["limit: '0' is not a number from 1 to 1000"]);
+        check(&[("limit", "1001")], expect!["limit: '1001' is not a number from 1 to 1000"]);
+        check(&[("limit", "5"), ("limit", "6")], expect!["limit: is given twice"]);
+        check(&[("type", "task")], expect!["type: type pattern 'task' is malformed: event type 'task' is one word; write 'component:action', for example 'task:happened'"]);
+        check(&[("severity", "loud")], expect!["severity: severity 'loud' is not one of debug, info, warning, error, critical"]);
+        check(&[("since", "yesterday")], expect!["since: 'yesterday' is not an RFC 3339 time after 1970, such as 2026-01-31T10:30:00Z"]);
+        check(&[("after", "x")], expect!["after: 'x' is not a position; write a sequence number such as 12, or 12.3 for a part of it"]);
+        check(&[("source", "")], expect!["source: must not be empty; leave it out to see all"]);
+        check(&[("narration", "maybe")], expect!["narration: 'maybe' is neither true nor false"]);
+    }
+
+    #[test]
+    fn a_stream_has_no_pages() {
+        let error = EventParams::parse([("limit", "5")], &STREAM_PARAMS).unwrap_err();
+        assert!(error.to_string().starts_with("unknown query parameter 'limit'"), "{error}");
+    }
+}
