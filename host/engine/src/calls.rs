@@ -8,8 +8,8 @@ use trackside_model::{
     breaker::{Permission, Transition},
     control::{Admitted, CheckContext, Notice, NoticeError, Signal},
     event::Event,
-    ports::{CallReport, Delivery, Failure, Fault, FaultKind, Outbox, Subject, TaskCall, Usage},
     json::Json,
+    ports::{CallReport, Delivery, Failure, Fault, FaultKind, Outbox, Subject, TaskCall, Usage},
 };
 use trackside_store::{Batch, Entry, Flush};
 
@@ -47,7 +47,12 @@ pub(crate) struct Quarantined {
 
 impl Shared {
     /// Asks a control handler.
-    pub(crate) fn check(self: &Arc<Self>, slot: &Arc<Slot>, subject: &Subject<'_>, context: &CheckContext) -> Result<CallReport<Signal>, Quarantined> {
+    pub(crate) fn check(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        subject: &Subject<'_>,
+        context: &CheckContext,
+    ) -> Result<CallReport<Signal>, Quarantined> {
         self.permitted(slot)?;
         let report = slot.guest().check(subject, context);
         self.called(slot, &report, &About { call: "check", event: Some(subject.event), task: None });
@@ -55,7 +60,12 @@ impl Shared {
     }
 
     /// Hands a batch to an observer.
-    pub(crate) fn observe(self: &Arc<Self>, slot: &Arc<Slot>, events: &[Arc<Event>], delivery: &Delivery) -> Result<CallReport<Result<(), String>>, Quarantined> {
+    pub(crate) fn observe(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        events: &[Arc<Event>],
+        delivery: &Delivery,
+    ) -> Result<CallReport<Result<(), String>>, Quarantined> {
         self.permitted(slot)?;
         let report = slot.guest().observe(events, delivery);
         self.called(slot, &report, &About { call: "observe", event: events.first().map(Arc::as_ref), task: None });

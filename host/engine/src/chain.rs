@@ -74,8 +74,8 @@ impl Shared {
                 if end == ChainEnd::Ended {
                     return asked;
                 }
-                if let Some(value) = asked.chain.amended().filter(|value| point == DecisionPoint::Publish && **value != event.payload) {
-                    amended = Some(value.clone());
+                if let Some(payload) = asked.chain.amended().and_then(|value| with_amended(point, &event.payload, value)) {
+                    amended = Some(payload);
                     break;
                 }
             }
@@ -87,7 +87,14 @@ impl Shared {
         asked
     }
 
-    fn ask_one(self: &Arc<Self>, slot: &Arc<Slot>, subject: &Subject<'_>, context: &CheckContext, spent: bool, asked: &mut Asked) -> ChainEnd {
+    fn ask_one(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        subject: &Subject<'_>,
+        context: &CheckContext,
+        spent: bool,
+        asked: &mut Asked,
+    ) -> ChainEnd {
         if spent {
             let reason = format!("the chain's {} ms were spent before its turn", self.options.chain_budget_ms);
             return asked.chain.not_asked(slot.info(), &reason, self.options.chain_budget_ms);
@@ -105,6 +112,21 @@ impl Shared {
             }
         }
     }
+}
+
+/// What the next handler sees once somebody has amended what the point is about; `None` where it sees that already, or nothing can be amended.
+fn with_amended(point: DecisionPoint, payload: &Json, value: &Json) -> Option<Json> {
+    let place = match point {
+        DecisionPoint::Publish => return (value != payload).then(|| value.clone()),
+        DecisionPoint::WorkflowSubmitted => "/workflow/input",
+        DecisionPoint::TaskReady => "/parameters",
+        DecisionPoint::TaskCompleted => "/result",
+        DecisionPoint::CandidateFound | DecisionPoint::TaskFailed => return None,
+    };
+    let (mut amended, value) = (payload.to_value(), value.to_value());
+    let seen = amended.pointer_mut(place).filter(|seen| **seen != value)?;
+    *seen = value;
+    Some(Json::from(amended))
 }
 
 /// Whether a handler's value is within what an edge could have sent.

@@ -19,7 +19,7 @@ use crate::{
     answer::{Answer, Caller, Outcome},
     clock,
     engine::Shared,
-    publish::{AtDoor, answer_of, notice_of},
+    publish::{AtDoor, Judged},
     workflows::{Command, Does, Message},
 };
 
@@ -76,6 +76,9 @@ struct CancelPayload {
 impl Shared {
     /// Submits a workflow.
     pub(crate) async fn submit(self: &Arc<Self>, request: SubmitRequest, caller: Caller) -> Result<Answer, SubmitError> {
+        if self.stopping.is_set() {
+            return Ok(Answer::stopping());
+        }
         let Ok(_slot) = self.slots.try_acquire() else {
             return Ok(Answer::busy(format!("{} publishes are under way, which is the most at a time", self.options.publish_slots), 50));
         };
@@ -121,7 +124,8 @@ impl Shared {
             serde_json::Value::String(digest) => {
                 let digest: Digest = digest.parse().map_err(|error: String| Rejection::malformed("payload.definition", error))?;
                 let bytes = self.store.blob(&digest).map_err(|error| Rejection::malformed("payload.definition", error.to_string()))?;
-                let bytes = bytes.ok_or_else(|| Rejection::malformed("payload.definition", format!("no definition {digest} is here; send it whole")))?;
+                let bytes = bytes
+                    .ok_or_else(|| Rejection::malformed("payload.definition", format!("no definition {digest} is here; send it whole")))?;
                 self.definition(&String::from_utf8_lossy(&bytes), Format::Json).map_err(wrong)?
             }
             other => self.definition(&other.to_string(), Format::Json).map_err(wrong)?,
@@ -176,9 +180,20 @@ impl Shared {
         let Some(workflow_id) = payload.workflow_id.map(Text::from).or_else(|| at_door.draft.workflow_id.clone()) else {
             return Answer::rejected(Rejection::malformed("workflow_id", "required: the workflow to be cancelled"));
         };
+        if let Some(id) = at_door.given_id
+            && let Ok(Some(found)) = self.store.find(&id)
+        {
+            let at_door = AtDoor { draft: at_door.draft.clone().of_workflow(&workflow_id), ..at_door };
+            return self.twin_of(&at_door, &found).await;
+        }
         match self.show(&workflow_id).await {
             Some(view) if !view.status.is_final() => {}
-            Some(view) => return Answer::rejected(Rejection::malformed("workflow_id", format!("'{workflow_id}' has ended already: {}", view.status.as_str()))),
+            Some(view) => {
+                return Answer::rejected(Rejection::malformed(
+                    "workflow_id",
+                    format!("'{workflow_id}' has ended already: {}", view.status.as_str()),
+                ));
+            }
             None => return Answer::rejected(Rejection::malformed("workflow_id", format!("no workflow '{workflow_id}' is under way"))),
         }
         let by = at_door.caller.principal.clone().unwrap_or_else(|| at_door.draft.source_component.clone());
@@ -200,18 +215,22 @@ impl Shared {
             Err(answer) => return answer,
         };
         let (verdict, record, passed) = asked.chain.conclude_publish(at_door.draft.clone());
-        let notice = notice_of(&verdict, &at_door.draft);
         let passed = match (passed, &verdict) {
             // A command means what its sender wrote: a value in its place would be another command.
             (_, Verdict::Proceed(Some(_)) | Verdict::Signal { signal: Signal::Fallback { .. }, .. }) => {
-                return Answer { event_id: Some(event_id), reason: Some("a control handler put another payload in place of a command's, which none may".to_owned()), ..Answer::new(Outcome::Refused) };
+                return Answer {
+                    event_id: Some(event_id),
+                    reason: Some("a control handler put another payload in place of a command's, which none may".to_owned()),
+                    ..Answer::new(Outcome::Refused)
+                };
             }
             (Ok(passed), _) => passed,
-            (Err(_), _) => {
-                if let Some(notice) = notice {
-                    self.notify(Ok(notice));
-                }
-                return Answer { event_id: Some(event_id), ..answer_of(&verdict) };
+            (Err(draft), _) => {
+                let judged = Judged { passed: Err(draft), verdict, record, outboxes: asked.outboxes };
+                return match self.append_judged(&at_door, judged) {
+                    Ok((answer, original)) => self.reply(answer, original, claim).await,
+                    Err(error) => Answer::not_appended(&error, event_id),
+                };
             }
         };
         let (reply, told) = oneshot::channel();
@@ -220,7 +239,6 @@ impl Shared {
             given_id: at_door.given_id.is_some(),
             record,
             released: asked.outboxes,
-            notice,
             outbox_row: at_door.outbox_row,
             hops: at_door.hops,
             does,
@@ -238,7 +256,9 @@ impl Shared {
                 let sequence = appended.events.first().map_or(0, |event| event.sequence_number);
                 (appended.ticket, Answer::appended(sequence, event_id, workflow_id))
             }
-            Err(AppendError::Duplicate { found, .. }) => (found.ticket.clone(), Answer::duplicate(found.sequence, event_id, found.event.workflow_id.clone())),
+            Err(AppendError::Duplicate { found, .. }) => {
+                (found.ticket.clone(), Answer::duplicate(found.sequence, event_id, found.event.workflow_id.clone()))
+            }
             Err(error) => return Answer::not_appended(&error, event_id),
         };
         match ticket.durable().await {

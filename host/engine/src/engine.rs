@@ -155,7 +155,12 @@ impl Engine {
         let shared = &self.shared;
         shared.tasks.spawn("outbox", OnStop::Drain, shared.clone().dispatch_outbox());
         shared.tasks.spawn("heartbeats", OnStop::Abort, shared.clone().beat());
-        shared.notify(Notice::new("system:started", clock::fresh_id(), clock::now(), json!({"plugins": shared.roster.load().all().count()})));
+        shared.notify(Notice::new(
+            "system:started",
+            clock::fresh_id(),
+            clock::now(),
+            json!({"plugins": shared.roster.load().all().count()}),
+        ));
         shared.tell_loop(Message::Input(Box::new(Input::Recovered), None));
     }
 
@@ -219,6 +224,10 @@ impl Engine {
         {
             return Ok(Some(fold::opened(&self.shared.store, ending.view)));
         }
+        // It may have ended a moment ago, in a commit that is still on its way.
+        if let Ok(appended) = self.shared.store.append(Batch::default(), Flush::Now) {
+            let _ = appended.ticket.durable().await;
+        }
         self.workflow(workflow_id).await
     }
 
@@ -276,8 +285,9 @@ impl Engine {
     pub async fn stop(&self, grace: Duration) {
         let shared = &self.shared;
         shared.notify(Notice::new("system:stopping", clock::fresh_id(), clock::now(), json!({"grace_ms": grace.as_millis() as u64})));
+        let deadline = tokio::time::Instant::now() + grace;
         shared.tasks.stop(grace).await;
-        shared.drain_runs(grace).await;
+        shared.drain_runs(deadline).await;
         shared.tell_loop(Message::Stop);
         shared.guest_threads.close();
         shared.observer_threads.close();
@@ -341,7 +351,10 @@ impl Shared {
         self.notify(Notice::new(event_type, clock::fresh_id(), clock::now(), payload).map(about));
         if info.roles.worker {
             let methods: Vec<&str> = info.methods.iter().map(|method| &*method.name).collect();
-            self.notify(Notice::new("provider:registered", clock::fresh_id(), clock::now(), json!({"methods": methods, "workers": info.workers})).map(about));
+            self.notify(
+                Notice::new("provider:registered", clock::fresh_id(), clock::now(), json!({"methods": methods, "workers": info.workers}))
+                    .map(about),
+            );
             for method in methods {
                 self.notify(Notice::new("method:available", clock::fresh_id(), clock::now(), json!({"method": method})).map(about));
             }
@@ -383,19 +396,22 @@ impl Shared {
             for slot in self.roster.load().all().filter(|slot| slot.info().roles.worker && slot.may_be_called()) {
                 let status = slot.status();
                 let payload = json!({"calls": status.calls, "faults": status.faults, "p50_us": status.p50_us});
-                self.notify(Notice::new("provider:heartbeat", clock::fresh_id(), clock::now(), payload).map(|notice| notice.about_provider(slot.name())));
+                self.notify(
+                    Notice::new("provider:heartbeat", clock::fresh_id(), clock::now(), payload)
+                        .map(|notice| notice.about_provider(slot.name())),
+                );
             }
         }
     }
 
     /// Waits for the calls to workers that are out, for as long as the grace lasts; what is cut is made again after the restart.
-    async fn drain_runs(&self, grace: Duration) {
+    async fn drain_runs(&self, deadline: tokio::time::Instant) {
         let empty = async {
             while !self.runs.lock().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        if tokio::time::timeout(grace, empty).await.is_err() {
+        if tokio::time::timeout_at(deadline, empty).await.is_err() {
             for (_, handle) in self.runs.lock().drain() {
                 handle.abort();
             }

@@ -15,7 +15,7 @@ use trackside_store::{Query, ReadError, ReadStore, Store};
 
 use crate::{
     clock,
-    identity::{Identity, Original, sha2_key},
+    identity::{Identity, Original, SENT_CONTENT, sha2_key, unhex},
 };
 
 /// Events read at a time.
@@ -104,7 +104,8 @@ pub(crate) fn window(store: &Store, identity: &Identity, window_ms: u64) -> Resu
             if catalogue::entry(&event.event_type).is_some() {
                 continue;
             }
-            let content = sha2_key::of(&event, *event.correlation_id != *event.event_id.to_string());
+            let sent = event.metadata.get(SENT_CONTENT).and_then(|sent| unhex(sent));
+            let content = sent.unwrap_or_else(|| sha2_key::of(&event, *event.correlation_id != *event.event_id.to_string()));
             if let Ok(Some(found)) = store.find(&event.event_id) {
                 let original = Original { event_id: event.event_id, sequence_number: found.sequence, ticket: found.ticket, content };
                 identity.remember(content, original, event.recorded_at);

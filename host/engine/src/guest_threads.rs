@@ -72,11 +72,8 @@ pub(crate) struct WorkerRuntime(Option<Arc<tokio::runtime::Runtime>>);
 impl WorkerRuntime {
     /// Starts it.
     pub(crate) fn start(threads: usize) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("worker")
-            .enable_all()
-            .build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name("worker").enable_all().build()?;
         Ok(Self(Some(Arc::new(runtime))))
     }
 

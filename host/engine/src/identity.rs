@@ -13,6 +13,19 @@ use trackside_model::{event::Event, time::Timestamp};
 use trackside_store::Ticket;
 use uuid::Uuid;
 
+/// In an event's metadata, where a control handler has put another payload in place: the digest of what was sent, by which its repetition is known.
+pub(crate) const SENT_CONTENT: &str = "trackside-sent";
+
+/// A key of contents as text.
+pub(crate) fn hex(content: &ContentKey) -> String {
+    content.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The same, read back.
+pub(crate) fn unhex(text: &str) -> Option<ContentKey> {
+    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
+}
+
 /// What two publishes of one event have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
@@ -160,9 +173,12 @@ fn tell(twins: Option<State>, original: Option<&Original>) {
 
 /// Types of which the same content again is news: heartbeats, ticks, metrics, progress; and commands, which go by id alone.
 fn is_repetitive(event_type: &str) -> bool {
-    let command = trackside_model::catalogue::entry(event_type).is_some_and(|entry| entry.owner == trackside_model::catalogue::Owner::Command);
+    let command =
+        trackside_model::catalogue::entry(event_type).is_some_and(|entry| entry.owner == trackside_model::catalogue::Owner::Command);
     let mut segments = event_type.split(':');
-    command || segments.next().is_some_and(|first| matches!(first, "tick" | "metrics")) || segments.any(|segment| matches!(segment, "heartbeat" | "metrics" | "progress"))
+    command
+        || segments.next().is_some_and(|first| matches!(first, "tick" | "metrics"))
+        || segments.any(|segment| matches!(segment, "heartbeat" | "metrics" | "progress"))
 }
 
 /// The digest of what makes two events the same.

@@ -44,20 +44,42 @@ impl Shared {
         if !self.reading.lock().insert(name.clone()) {
             return;
         }
+        let cursor = self.first_cursor(name);
         let (shared, name) = (self.clone(), name.clone());
         self.tasks.spawn(format!("observer {name}"), OnStop::Drain, async move {
-            shared.clone().read_for(&name).await;
+            shared.clone().read_for(&name, cursor).await;
             shared.reading.lock().remove(&name);
+            // Taken out of service and put back in while this came to an end: somebody has to read on.
+            let back = shared.roster.load().get(&name).is_some_and(|slot| slot.info().roles.observer);
+            if back && !shared.stopping.is_set() {
+                shared.start_observer(&name);
+            }
         });
     }
 
-    async fn read_for(self: Arc<Self>, name: &Text) {
+    /// Where it was; a new observer begins with what comes from now on, and that is written down: what comes before its first delivery
+    /// is not lost if the host ends there.
+    fn first_cursor(&self, name: &Text) -> Position {
+        let key = format!("observer/{name}");
+        let stored = self.store.cursor(&key).unwrap_or_else(|error| {
+            tracing::error!(observer = &**name, "its cursor cannot be read: {error}");
+            None
+        });
+        if let Some(cursor) = stored {
+            return cursor;
+        }
+        let cursor = Position::end_of(self.store.appended());
+        if let Err(error) = self.store.append(Batch { cursors: vec![(key, cursor)], ..Batch::default() }, Flush::Lazy) {
+            tracing::error!(observer = &**name, "its cursor is not taken: {error}");
+        }
+        cursor
+    }
+
+    async fn read_for(self: Arc<Self>, name: &Text, cursor: Position) {
         let mut stopping = self.tasks.stopping();
         let mut durable = self.store.watch_durable();
-        let stored = self.store.cursor(&format!("observer/{name}")).ok().flatten();
-        // A new observer begins with what comes from now on.
-        let cursor = stored.unwrap_or_else(|| Position::end_of(self.store.durable_head()));
-        let mut reading = Reading { name: name.clone(), cursor, written: cursor.sequence, batch: self.options.observer_batch, deliveries: 0 };
+        let mut reading =
+            Reading { name: name.clone(), cursor, written: cursor.sequence, batch: self.options.observer_batch, deliveries: 0 };
         loop {
             let Some(slot) = self.roster.load().get(name).filter(|slot| slot.info().roles.observer).cloned() else { return };
             durable.mark_unchanged();
@@ -94,6 +116,7 @@ impl Shared {
             return None;
         };
         let last = last.clone();
+        let handed = wanted.len();
         reading.deliveries += 1;
         match self.hand_over(slot, wanted, reading.deliveries).await {
             Delivered::Taken(released) => match self.advance(reading, &last, released, None) {
@@ -109,7 +132,7 @@ impl Shared {
                 reading.deliveries -= 1;
                 Some(Duration::from_millis(retry_after_ms.max(10)))
             }
-            Delivered::NotTaken(reason) => self.again(reading, &last, &reason),
+            Delivered::NotTaken(reason) => self.again(reading, handed, &last, &reason),
         }
     }
 
@@ -134,9 +157,10 @@ impl Shared {
     }
 
     /// Not taken: smaller batches until the event that cannot be handled is alone, and that one a bounded number of times.
-    fn again(self: &Arc<Self>, reading: &mut Reading, last: &Event, reason: &str) -> Option<Duration> {
-        if reading.batch > 1 {
-            reading.batch = (reading.batch / 2).max(1);
+    fn again(self: &Arc<Self>, reading: &mut Reading, handed: usize, last: &Event, reason: &str) -> Option<Duration> {
+        // One fact, with all that is told of it, is as small as a batch becomes.
+        if handed > 1 && reading.batch > 1 {
+            reading.batch = (reading.batch.min(handed) / 2).max(1);
             reading.deliveries = 0;
             return Some(Duration::ZERO);
         }

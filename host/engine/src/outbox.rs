@@ -87,7 +87,8 @@ impl Shared {
     async fn take_through(self: &Arc<Self>, entry: &OutboxEntry) -> bool {
         let row = &entry.row;
         if row.hops > self.options.most_hops {
-            let reason = format!("{} publishes by plugins led to it, one after the other; {} are allowed", row.hops, self.options.most_hops);
+            let reason =
+                format!("{} publishes by plugins led to it, one after the other; {} are allowed", row.hops, self.options.most_hops);
             return self.refuse(entry, "too_many_hops", &reason);
         }
         let publish = row.publish.clone();

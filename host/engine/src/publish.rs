@@ -7,7 +7,7 @@ use serde_json::json;
 use trackside_model::{
     catalogue::{self, Owner},
     control::{Admitted, DecisionPoint, DecisionRecord, Notice, Origin, Passed, Signal, Verdict},
-    event::{Draft, Incoming, Rejection, RejectionKind, Text},
+    event::{Draft, Event, Incoming, Rejection, RejectionKind, Text},
     ports::Outbox,
 };
 use trackside_store::{AppendError, Batch, Entry, Flush, Found};
@@ -18,7 +18,7 @@ use crate::{
     chain::{Asked, Asking},
     clock,
     engine::Shared,
-    identity::{Claim, Claimed, Original, sha2_key},
+    identity::{Claim, Claimed, Original, SENT_CONTENT, hex, sha2_key},
     outbox,
 };
 
@@ -39,11 +39,11 @@ pub(crate) struct AtDoor {
 }
 
 /// What the chain made of a draft.
-struct Judged {
-    passed: Result<Passed, Draft>,
-    verdict: Verdict,
-    record: Option<DecisionRecord>,
-    outboxes: Vec<(Text, Outbox)>,
+pub(crate) struct Judged {
+    pub(crate) passed: Result<Passed, Draft>,
+    pub(crate) verdict: Verdict,
+    pub(crate) record: Option<DecisionRecord>,
+    pub(crate) outboxes: Vec<(Text, Outbox)>,
 }
 
 impl Shared {
@@ -127,11 +127,11 @@ impl Shared {
     }
 
     /// The answer to an id that the log already has: told once it is durable.
-    async fn twin_of(&self, at_door: &AtDoor, found: &Found) -> Answer {
+    pub(crate) async fn twin_of(&self, at_door: &AtDoor, found: &Found) -> Answer {
         let (event, draft) = (&found.event, &at_door.draft);
         let same = event.event_type == draft.event_type
             && event.source_component == draft.source_component
-            && (is_command(event) || event.payload.canonical() == draft.payload.canonical());
+            && same_content(event, draft, at_door.given_correlation);
         if !same {
             return Answer::conflict(event.event_id);
         }
@@ -144,7 +144,12 @@ impl Shared {
     /// Asks the control handlers.
     async fn judge(self: &Arc<Self>, at_door: &AtDoor) -> Result<Judged, Answer> {
         let asked = self.ask_about(at_door).await?;
-        let (verdict, record, passed) = asked.chain.conclude_publish(at_door.draft.clone());
+        let mut draft = at_door.draft.clone();
+        if asked.chain.replaces() {
+            // Who repeats the event sends what he sent before, and not what stands in the log.
+            draft = draft.with_metadata(SENT_CONTENT, hex(&sha2_key::of(&at_door.draft, at_door.given_correlation)));
+        }
+        let (verdict, record, passed) = asked.chain.conclude_publish(draft);
         Ok(Judged { passed, verdict, record, outboxes: asked.outboxes })
     }
 
@@ -169,13 +174,14 @@ impl Shared {
     }
 
     /// Appends what was let through, or what is to be told of it; the answer holds once the ticket is durable.
-    fn append_judged(&self, at_door: &AtDoor, judged: Judged) -> Result<(Answer, Option<Original>), AppendError> {
+    pub(crate) fn append_judged(&self, at_door: &AtDoor, judged: Judged) -> Result<(Answer, Option<Original>), AppendError> {
         let Judged { passed, verdict, record, outboxes } = judged;
         let mut batch = Batch { outbox_done: at_door.outbox_row.into_iter().collect(), ..Batch::default() };
         let decisions: Vec<DecisionRecord> = record.into_iter().collect();
         outbox::release(&mut batch, outboxes, &at_door.draft, at_door.hops);
         let told = notice_of(&verdict, &at_door.draft);
-        let mut answer = Answer { event_id: Some(at_door.draft.event_id), workflow_id: at_door.draft.workflow_id.clone(), ..answer_of(&verdict) };
+        let mut answer =
+            Answer { event_id: Some(at_door.draft.event_id), workflow_id: at_door.draft.workflow_id.clone(), ..answer_of(&verdict) };
         if let Ok(passed) = passed {
             let admitted = Admitted::passed(passed);
             let entry = if at_door.given_id.is_some() { Entry::given(admitted) } else { Entry::fresh(admitted) };
@@ -199,18 +205,21 @@ impl Shared {
         if !batch.events.is_empty() || !batch.outbox_done.is_empty() || !batch.kv.is_empty() || !batch.outbox_put.is_empty() {
             let appended = self.store.append(batch, Flush::Now)?;
             answer.sequence_number = appended.events.first().map(|event| event.sequence_number);
-            return Ok((answer, Some(Original {
-                event_id: at_door.draft.event_id,
-                sequence_number: appended.ticket.last_sequence(),
-                ticket: appended.ticket,
-                content: [0; 16],
-            })));
+            return Ok((
+                answer,
+                Some(Original {
+                    event_id: at_door.draft.event_id,
+                    sequence_number: appended.ticket.last_sequence(),
+                    ticket: appended.ticket,
+                    content: [0; 16],
+                }),
+            ));
         }
         Ok((answer, None))
     }
 
     /// Answers after the commit. Only what was appended settles the claim: a twin of a refused event is asked about again.
-    async fn reply(&self, answer: Answer, original: Option<Original>, claim: Option<Claim>) -> Answer {
+    pub(crate) async fn reply(&self, answer: Answer, original: Option<Original>, claim: Option<Claim>) -> Answer {
         let Some(original) = original else { return answer };
         let ticket = original.ticket.clone();
         let event_id = original.event_id;
@@ -230,12 +239,20 @@ impl Shared {
     }
 }
 
+/// Whether what stands in the log is what is sent now.
+fn same_content(event: &Event, draft: &Event, given_correlation: bool) -> bool {
+    match event.metadata.get(SENT_CONTENT) {
+        Some(content) => *content == hex(&sha2_key::of(draft, given_correlation)),
+        None => event.payload.canonical() == draft.payload.canonical(),
+    }
+}
+
 /// Whether the loop, not the log alone, has to do with it.
-fn is_command(event: &trackside_model::event::Event) -> bool {
+fn is_command(event: &Event) -> bool {
     catalogue::entry(&event.event_type).is_some_and(|entry| entry.owner == Owner::Command)
 }
 
-pub(crate) fn answer_of(verdict: &Verdict) -> Answer {
+fn answer_of(verdict: &Verdict) -> Answer {
     match verdict {
         Verdict::Proceed(_) => Answer::new(Outcome::Appended),
         Verdict::Held { by, reason, retry_after_ms } => {
@@ -254,7 +271,7 @@ pub(crate) fn answer_of(verdict: &Verdict) -> Answer {
 }
 
 /// What the log is told of a verdict besides the event itself.
-pub(crate) fn notice_of(verdict: &Verdict, draft: &Draft) -> Option<Notice> {
+fn notice_of(verdict: &Verdict, draft: &Draft) -> Option<Notice> {
     let Verdict::Signal { by, signal } = verdict else { return None };
     let event_type = match signal {
         Signal::Proceed(_) => return None,

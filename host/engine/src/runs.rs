@@ -28,7 +28,14 @@ const GRACE_MS: u64 = 500;
 
 impl Shared {
     /// Calls a worker; after the commit of `after`, if the call could show the outside something.
-    pub(crate) fn start_run(self: &Arc<Self>, key: RunKey, provider_id: &Text, call: TaskCall, cause: Option<Arc<Event>>, after: Option<Ticket>) {
+    pub(crate) fn start_run(
+        self: &Arc<Self>,
+        key: RunKey,
+        provider_id: &Text,
+        call: TaskCall,
+        cause: Option<Arc<Event>>,
+        after: Option<Ticket>,
+    ) {
         let Some(slot) = self.roster.load().get(provider_id).cloned() else {
             let message = format!("'{provider_id}' went out of service before the call");
             let fault = Fault { kind: FaultKind::Unavailable, message, used: 0, allowed: 0 };

@@ -10,7 +10,7 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::oneshot;
 use trackside_model::{
-    control::{Admitted, DecisionPoint, DecisionRecord, Notice, Passed},
+    control::{Admitted, DecisionPoint, DecisionRecord, Passed},
     event::{Event, Text},
     ports::{Outbox, TaskCall},
     workflow::{Effect, Env, Input, Machine, Question, RunKey, Step, Submission, WorkflowStatus, WorkflowView},
@@ -48,7 +48,6 @@ pub(crate) struct Command {
     pub(crate) given_id: bool,
     pub(crate) record: Option<DecisionRecord>,
     pub(crate) released: Vec<(Text, Outbox)>,
-    pub(crate) notice: Option<Notice>,
     pub(crate) outbox_row: Option<u64>,
     pub(crate) hops: u32,
     pub(crate) does: Does,
@@ -129,19 +128,18 @@ impl WorkflowLoop {
     }
 
     fn command(&mut self, shared: &Arc<Shared>, command: Command) -> Result<(), AppendError> {
-        let Command { passed, given_id, record, released, notice, outbox_row, hops, does, reply } = command;
+        let Command { passed, given_id, record, released, outbox_row, hops, does, reply } = command;
         let mut batch = Batch { outbox_done: outbox_row.into_iter().collect(), ..Batch::default() };
         outbox::release(&mut batch, released, passed.draft(), hops);
         // The conditions are settled before the machine steps: what it has decided cannot be taken back.
         if !batch.kv_reads.is_empty()
-            && let Err(error) = shared.store.append(Batch { kv_reads: std::mem::take(&mut batch.kv_reads), ..Batch::default() }, Flush::Lazy)
+            && let Err(error) =
+                shared.store.append(Batch { kv_reads: std::mem::take(&mut batch.kv_reads), ..Batch::default() }, Flush::Lazy)
         {
             let _ = reply.send(Err(error));
             return Ok(());
         }
-        if given_id
-            && let Ok(Some(found)) = shared.store.find(&passed.draft().event_id)
-        {
+        if given_id && let Ok(Some(found)) = shared.store.find(&passed.draft().event_id) {
             let _ = reply.send(Err(AppendError::Duplicate { place: 0, found: Box::new(found) }));
             return Ok(());
         }
@@ -151,10 +149,11 @@ impl WorkflowLoop {
                 batch.blobs.push((submission.definition.digest, bytes));
                 Input::Submit(submission)
             }
-            Does::Cancel { workflow_id, reason, by } => Input::Cancel { workflow_id, reason, by, cause: Text::from(passed.draft().event_id.to_string()) },
+            Does::Cancel { workflow_id, reason, by } => {
+                Input::Cancel { workflow_id, reason, by, cause: Text::from(passed.draft().event_id.to_string()) }
+            }
         };
         batch.events.push(Entry::fresh(Admitted::passed(passed)).decided(record.into_iter().collect()));
-        batch.events.extend(notice.map(|notice| Entry::fresh(Admitted::notice(notice))));
         let step = self.step(input);
         let appended = self.append(shared, batch, step, Flush::Now)?;
         let _ = reply.send(Ok(appended));
@@ -199,7 +198,9 @@ impl WorkflowLoop {
             "workflow:completed" | "workflow:failed" | "workflow:timeout" | "workflow:cancelled" => WorkflowStatus::Completed,
             _ => return,
         };
-        let Some(workflow) = event.workflow_id.as_ref().and_then(|workflow_id| self.machine.state.workflows.get(workflow_id)) else { return };
+        let Some(workflow) = event.workflow_id.as_ref().and_then(|workflow_id| self.machine.state.workflows.get(workflow_id)) else {
+            return;
+        };
         let ends = status.is_final();
         batch.workflows.push(WorkflowChange {
             workflow_id: workflow.workflow_id.clone(),
@@ -249,7 +250,16 @@ fn cause_of(appended: &Appended, call: &TaskCall) -> Option<Arc<Event>> {
 fn ask(shared: &Arc<Shared>, question: Question) {
     let Question { key, event, attempt, elapsed_ms, origin, principal } = question;
     let handlers = shared.roster.load().handlers(&event);
-    let asking = crate::chain::Asking { handlers, event: event.clone(), point: key.point, attempt, elapsed_ms, origin, principal, asked_at: std::time::Instant::now() };
+    let asking = crate::chain::Asking {
+        handlers,
+        event: event.clone(),
+        point: key.point,
+        attempt,
+        elapsed_ms,
+        origin,
+        principal,
+        asked_at: std::time::Instant::now(),
+    };
     let (on_thread, again) = (shared.clone(), key.clone());
     let asked = shared.guest_threads.send(move || {
         let mut asked = on_thread.ask(asking.clone());

@@ -1,8 +1,8 @@
 //! The catalogue: every event type of the host, with its class, its owner and the component that emits it.
 //! What the types carry is said by the payload types beside the code that emits them.
 
-use std::sync::LazyLock;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use Class::{Fact, Narration, Telemetry};
 use Owner::{Command, Engine, Open};
@@ -206,7 +206,8 @@ pub const HOST_COMPONENTS: [&str; 16] = [
 ];
 
 /// Names of the reference systems whose split would give another type than the catalogue's.
-const PUBLISH_ALIASES: [(&str, &str); 3] = [("PeriodicTick", "tick:periodic"), ("cleanup", "cleanup:started"), ("ToolExecuted", "tool:completed")];
+const PUBLISH_ALIASES: [(&str, &str); 3] =
+    [("PeriodicTick", "tick:periodic"), ("cleanup", "cleanup:started"), ("ToolExecuted", "tool:completed")];
 
 /// Foreign names of engine-owned types: known where events are read, refused where they are published.
 const FILTER_ALIASES: [(&str, &str); 8] = [

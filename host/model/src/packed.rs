@@ -35,7 +35,8 @@ fn push(buffer: &mut Vec<u8>, event: &Event, principal: Option<&str>) {
     let start = buffer.len();
     let id = event.event_id.hyphenated();
     let mut id_text = uuid::Uuid::encode_buffer();
-    let optional = [event.causation_id.as_deref(), event.workflow_id.as_deref(), event.task_id.as_deref(), event.provider_id.as_deref(), principal];
+    let optional =
+        [event.causation_id.as_deref(), event.workflow_id.as_deref(), event.task_id.as_deref(), event.provider_id.as_deref(), principal];
     let mut flags = event.severity as u32;
     for (bit, field) in (8..).zip(optional) {
         flags |= u32::from(field.is_some()) << bit;

@@ -1,7 +1,10 @@
 //! The workflow machine under a seed: any DAG, any order of completions and failures, control verdicts, cancellations and crashes.
 //! Each run checks the invariants after every step; a failing seed is printed by proptest and can be run again.
 
-use std::{collections::{HashMap, HashSet}, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use proptest::prelude::*;
 use trackside_model::{
@@ -12,7 +15,8 @@ use trackside_model::{
     ports::{Failure, Fault, FaultKind},
     time::Timestamp,
     workflow::{
-        Chance, Definition, Effect, Env, Format, Input, Machine, Points, Provider, Question, RunKey, State, Step, Submission, TaskStatus, WorkflowStatus,
+        Chance, Definition, Effect, Env, Format, Input, Machine, Points, Provider, Question, RunKey, State, Step, Submission, TaskStatus,
+        WorkflowStatus,
     },
 };
 use uuid::Uuid;

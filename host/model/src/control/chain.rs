@@ -56,9 +56,16 @@ impl Chain {
     }
 
     /// Takes one handler's report. An amendment that is refused by `accept` is a malformed answer, which counts as a fault.
-    pub fn answered(&mut self, plugin: &PluginInfo, report: &CallReport<Signal>, accept: impl FnOnce(&Json) -> Result<(), String>) -> ChainEnd {
+    pub fn answered(
+        &mut self,
+        plugin: &PluginInfo,
+        report: &CallReport<Signal>,
+        accept: impl FnOnce(&Json) -> Result<(), String>,
+    ) -> ChainEnd {
         let outcome = match &report.outcome {
-            Ok(Signal::Proceed(Some(value)) | Signal::Fallback { value, .. }) => accept(value).map_err(|error| format!("malformed answer: {error}")),
+            Ok(Signal::Proceed(Some(value)) | Signal::Fallback { value, .. }) => {
+                accept(value).map_err(|error| format!("malformed answer: {error}"))
+            }
             Ok(_) => Ok(()),
             Err(fault) => Err(fault.to_string()),
         };
@@ -137,6 +144,11 @@ impl Chain {
         self.amended.as_ref()
     }
 
+    /// Whether another value takes the original's place, as far as the chain has come.
+    pub fn replaces(&self) -> bool {
+        self.amended.is_some() || matches!(self.verdict, Some(Verdict::Signal { signal: Signal::Fallback { .. }, .. }))
+    }
+
     /// The verdict and the record; no record where nobody looked.
     pub fn conclude(self) -> (Verdict, Option<DecisionRecord>) {
         let record = (!self.record.checks.is_empty()).then_some(self.record);
@@ -148,7 +160,9 @@ impl Chain {
         let (verdict, record) = self.conclude();
         let passed = match &verdict {
             Verdict::Proceed(None) => Ok(Passed::new(draft)),
-            Verdict::Proceed(Some(value)) | Verdict::Signal { signal: Signal::Fallback { value, .. }, .. } => Ok(Passed::new(draft.with_payload(value.clone()))),
+            Verdict::Proceed(Some(value)) | Verdict::Signal { signal: Signal::Fallback { value, .. }, .. } => {
+                Ok(Passed::new(draft.with_payload(value.clone())))
+            }
             _ => Err(draft),
         };
         (verdict, record, passed)

@@ -198,8 +198,14 @@ mod tests {
     fn what_has_no_form_is_refused_with_a_hint() {
         check("started", expect!["error: event type 'started' is one word; write 'component:action', for example 'started:happened'"]);
         check("Started", expect!["error: event type 'started' is one word; write 'component:action', for example 'started:happened'"]);
-        check("a b:c", expect!["error: event type 'a b:c' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"]);
-        check("a::b", expect!["error: event type 'a::b' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"]);
+        check(
+            "a b:c",
+            expect!["error: event type 'a b:c' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"],
+        );
+        check(
+            "a::b",
+            expect!["error: event type 'a::b' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"],
+        );
         check("", expect!["error: event type '' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"]);
         check(&format!("a:{}", "b".repeat(199)), expect!["error: event type of 201 bytes is longer than the 200 allowed"]);
     }

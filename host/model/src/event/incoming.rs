@@ -133,7 +133,10 @@ impl Incoming {
             let most = limits.payload_bytes + limits.metadata_bytes + (64 << 10);
             Json::check(text, most, limits.payload_depth + 1).map_err(|error| json_rejection("", &error))?;
             if !text.trim_start().starts_with('{') {
-                return Err(Rejection::malformed("", "an event is a JSON object such as {\"event_type\": \"order:placed\", \"source_component\": \"shop\"}"));
+                return Err(Rejection::malformed(
+                    "",
+                    "an event is a JSON object such as {\"event_type\": \"order:placed\", \"source_component\": \"shop\"}",
+                ));
             }
             raw = serde_json::from_str(text).map_err(|error| Rejection::malformed("", error.to_string()))?;
             serde_json::from_str::<Payload>(text).ok().and_then(|read| read.payload)
@@ -193,7 +196,10 @@ impl Incoming {
             return Err(Rejection::malformed("source_component", "required: the name of the component that publishes"));
         }
         if let Some(owner) = catalogue::reserved_source(&source) {
-            return Err(Rejection::forbidden("source_component", format!("'{source}' is reserved for {owner}; publish under a name of your own")));
+            return Err(Rejection::forbidden(
+                "source_component",
+                format!("'{source}' is reserved for {owner}; publish under a name of your own"),
+            ));
         }
         complete(self, &source, now, fresh_id, limits)
     }
@@ -236,10 +242,15 @@ fn complete(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits
     };
     let metadata_bytes: usize = rest.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
     if metadata_bytes > limits.metadata_bytes {
-        return Err(Rejection::too_large("metadata", format!("{metadata_bytes} bytes are more than the {} allowed", limits.metadata_bytes)));
+        return Err(Rejection::too_large(
+            "metadata",
+            format!("{metadata_bytes} bytes are more than the {} allowed", limits.metadata_bytes),
+        ));
     }
     let payload = match rest.payload {
-        Some(payload) => Json::check(payload.as_str(), limits.payload_bytes, limits.payload_depth).map_err(|error| json_rejection("payload", &error))?,
+        Some(payload) => {
+            Json::check(payload.as_str(), limits.payload_bytes, limits.payload_depth).map_err(|error| json_rejection("payload", &error))?
+        }
         None => Json::trusted("{}"),
     };
     let own_id: Text = Text::from(event_id.to_string());
@@ -285,29 +296,56 @@ mod tests {
 
     fn check(text: &str, expected: Expect) {
         let limits = EnvelopeLimits { payload_bytes: 40, ..EnvelopeLimits::default() };
-        let draft = Incoming::from_json(text, &limits)
-            .and_then(|incoming| incoming.into_draft(Timestamp(0), Uuid::nil(), &limits))
-            .map_or_else(|error| format!("{:?} {error}", error.kind), |draft| format!("{} {} {}", draft.event_type, draft.correlation_id, draft.payload));
+        let draft =
+            Incoming::from_json(text, &limits).and_then(|incoming| incoming.into_draft(Timestamp(0), Uuid::nil(), &limits)).map_or_else(
+                |error| format!("{:?} {error}", error.kind),
+                |draft| format!("{} {} {}", draft.event_type, draft.correlation_id, draft.payload),
+            );
         expected.assert_eq(&draft);
     }
 
     #[test]
     fn drafts_are_completed() {
         check(r#"{"event_type":"OrderPlaced","source_component":"shop","correlation_id":"c"}"#, expect!["order:placed c {}"]);
-        check(r#"{"event_type":"PeriodicTick","source_component":"shop"}"#, expect![[r#"Forbidden event_type: 'tick:periodic' is engine-owned: only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit"#]]);
-        check(r#"{"event_type":"a:b","source_component":"s","payload":{ "x" : 1.0 }}"#, expect![[r#"a:b 00000000-0000-0000-0000-000000000000 { "x" : 1.0 }"#]]);
+        check(
+            r#"{"event_type":"PeriodicTick","source_component":"shop"}"#,
+            expect![[
+                r#"Forbidden event_type: 'tick:periodic' is engine-owned: only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit"#
+            ]],
+        );
+        check(
+            r#"{"event_type":"a:b","source_component":"s","payload":{ "x" : 1.0 }}"#,
+            expect![[r#"a:b 00000000-0000-0000-0000-000000000000 { "x" : 1.0 }"#]],
+        );
     }
 
     #[test]
     fn wrong_input_is_named_and_helped() {
         check(r#"{"event_type":"a:b""#, expect!["Malformed EOF while parsing an object at line 1 column 19"]);
-        check(r#"[1]"#, expect![[r#"Malformed an event is a JSON object such as {"event_type": "order:placed", "source_component": "shop"}"#]]);
+        check(
+            r#"[1]"#,
+            expect![[r#"Malformed an event is a JSON object such as {"event_type": "order:placed", "source_component": "shop"}"#]],
+        );
         check(r#"{"event_typ":"a:b"}"#, expect!["Malformed event_typ: unknown field 'event_typ'; did you mean 'event_type'?"]);
         check(r#"{"event_type":"a:b"}"#, expect!["Malformed source_component: required: the name of the component that publishes"]);
         check(r#"{"event_type":"a:b","source_component":7}"#, expect!["Malformed source_component: expected a string, found a number"]);
-        check(r#"{"event_type":"a:b","source_component":"s","severity":"loud"}"#, expect!["Malformed severity: severity 'loud' is not one of debug, info, warning, error, critical"]);
-        check(r#"{"event_type":"task:completed","source_component":"s"}"#, expect!["Forbidden event_type: 'task:completed' is engine-owned: only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit"]);
-        check(r#"{"event_type":"a:b","source_component":"execution_engine"}"#, expect!["Forbidden source_component: 'execution_engine' is reserved for a host component; publish under a name of your own"]);
-        check(r#"{"event_type":"a:b","source_component":"s","payload":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#, expect!["TooLarge payload: 47 bytes are more than the 40 allowed"]);
+        check(
+            r#"{"event_type":"a:b","source_component":"s","severity":"loud"}"#,
+            expect!["Malformed severity: severity 'loud' is not one of debug, info, warning, error, critical"],
+        );
+        check(
+            r#"{"event_type":"task:completed","source_component":"s"}"#,
+            expect![
+                "Forbidden event_type: 'task:completed' is engine-owned: only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit"
+            ],
+        );
+        check(
+            r#"{"event_type":"a:b","source_component":"execution_engine"}"#,
+            expect!["Forbidden source_component: 'execution_engine' is reserved for a host component; publish under a name of your own"],
+        );
+        check(
+            r#"{"event_type":"a:b","source_component":"s","payload":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#,
+            expect!["TooLarge payload: 47 bytes are more than the 40 allowed"],
+        );
     }
 }

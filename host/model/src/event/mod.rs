@@ -187,6 +187,13 @@ impl Draft {
         self
     }
 
+    /// The same with one more string beside the payload.
+    #[must_use]
+    pub fn with_metadata(mut self, key: &str, value: String) -> Self {
+        self.0.metadata.insert(key.to_owned(), value);
+        self
+    }
+
     /// The same with another payload: a control handler's amendment, or a definition moved into a blob.
     #[must_use]
     pub fn with_payload(mut self, payload: Json) -> Self {

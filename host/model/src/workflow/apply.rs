@@ -98,28 +98,31 @@ impl State {
             }
             waves[wave].unfinished += 1;
         }
-        self.workflows.insert(workflow_id.clone(), Workflow {
-            workflow_id: workflow_id.clone(),
-            name: fact.name,
-            input: fact.input,
-            correlation_id: event.correlation_id.clone(),
-            metadata: event.metadata.clone(),
-            origin: fact.origin,
-            principal: fact.principal,
-            status: WorkflowStatus::Submitted,
-            submitted_at: event.timestamp,
-            started_at: None,
-            ended_at: None,
-            deadline: None,
-            reason: None,
-            value: None,
-            waits: None,
-            unfinished: tasks.len(),
-            tasks,
-            waves,
-            cause,
-            definition,
-        });
+        self.workflows.insert(
+            workflow_id.clone(),
+            Workflow {
+                workflow_id: workflow_id.clone(),
+                name: fact.name,
+                input: fact.input,
+                correlation_id: event.correlation_id.clone(),
+                metadata: event.metadata.clone(),
+                origin: fact.origin,
+                principal: fact.principal,
+                status: WorkflowStatus::Submitted,
+                submitted_at: event.timestamp,
+                started_at: None,
+                ended_at: None,
+                deadline: None,
+                reason: None,
+                value: None,
+                waits: None,
+                unfinished: tasks.len(),
+                tasks,
+                waves,
+                cause,
+                definition,
+            },
+        );
         Ok(Applied::default())
     }
 }

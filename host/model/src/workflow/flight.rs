@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     facts::{Outcome, TaskResult},
-    machine::{QuestionKey, RunKey},
+    io::{QuestionKey, RunKey},
 };
 use crate::{
     control::DecisionPoint,

@@ -2,9 +2,13 @@
 //! Sans-IO: what has to happen outside is handed out as effects, and comes back as inputs.
 
 mod apply;
+mod asking;
+mod course;
 pub mod definition;
 mod facts;
 mod flight;
+mod io;
+mod judgement;
 mod machine;
 mod parse;
 mod references;
@@ -18,7 +22,8 @@ pub use self::{
     definition::{Definition, DefinitionError, Format, TaskDefinition},
     facts::{Blob, Outcome, TaskError, TaskResult},
     flight::{Points, Provider},
-    machine::{Chance, Decided, Effect, Env, Input, Machine, Question, QuestionKey, RunKey, Step, Submission},
+    io::{Chance, Decided, Effect, Env, Input, Question, QuestionKey, RunKey, Step, Submission},
+    machine::Machine,
     references::{ResolveError, Source, Substitution, Template},
     state::{State, Task, TaskStatus, Workflow, WorkflowStatus},
     view::WorkflowView,

@@ -68,7 +68,8 @@ pub(super) fn of_task_start(workflow: &Workflow, index: usize, now: Timestamp, t
     moments.push(Moment::new("task:claimed", now).about_provider(provider));
     moments.push(Moment::new("task:assigned", now).about_provider(provider));
     moments.push(Moment::new("parameters:resolve_requested", told.resolved_at));
-    moments.push(Moment::new("parameters:resolved", told.resolved_at).with(Json::from_value(&json!({"substitutions": told.substitutions}))));
+    moments
+        .push(Moment::new("parameters:resolved", told.resolved_at).with(Json::from_value(&json!({"substitutions": told.substitutions}))));
     moments.push(Moment::new("assignment:executed", now).about_provider(provider));
     moments.push(Moment::new("worker:busy", now).about_provider(provider));
     moments

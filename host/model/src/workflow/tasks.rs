@@ -1,18 +1,19 @@
 //! What a single task does next: ready, queued, assigned, run, judged, retried, skipped or ended.
-//! The workflow around it, and the questions themselves, are in `machine`.
+//! The workflow around it is in `course`, what an attempt comes to in `judgement`.
 
 use serde_json::{Map, Value, json};
 
 use super::{
     facts::{Outcome, RetryScheduled, TaskCompleted, TaskError, TaskFailed, TaskResult, TaskSkipped, TaskStarted},
     flight::{Asked, Flight, Place, Provider, Run, Timer},
-    machine::{Effect, Env, Machine, QuestionKey, RunKey, Step, narrated},
+    io::{Effect, Env, RunKey, Step},
+    machine::{Machine, narrated},
     references::{Source, Substitution},
     state::{TaskStatus, Workflow},
     story,
 };
 use crate::{
-    control::{DecisionPoint, Signal, Verdict},
+    control::DecisionPoint,
     event::Text,
     json::Json,
     narration::Moment,
@@ -21,8 +22,6 @@ use crate::{
     time::Timestamp,
 };
 
-/// Attempts that control handlers may bring a task to, whatever its own policy says.
-pub(super) const MOST_ATTEMPTS: u32 = 100;
 /// Milliseconds until a queue is looked at again whose every provider was passed over.
 const PASSED_OVER_MS: u64 = 1_000;
 
@@ -36,7 +35,7 @@ impl Machine {
         }
     }
 
-    fn enqueue(&mut self, workflow_id: &Text, task: usize) {
+    pub(super) fn enqueue(&mut self, workflow_id: &Text, task: usize) {
         let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
         let definition = workflow.definition.clone();
         let definition = &definition.tasks[task];
@@ -45,7 +44,8 @@ impl Machine {
 
     /// Looks at every queue.
     pub(super) fn assign_all(&mut self, env: &mut Env<'_>, step: &mut Step) {
-        let methods: Vec<Text> = self.flight.queues.iter().filter(|(_, queue)| !queue.is_empty()).map(|(method, _)| method.clone()).collect();
+        let methods: Vec<Text> =
+            self.flight.queues.iter().filter(|(_, queue)| !queue.is_empty()).map(|(method, _)| method.clone()).collect();
         for method in methods {
             self.assign(&method, env, step);
         }
@@ -62,7 +62,14 @@ impl Machine {
             let (candidates, chosen) = self.choose(method, &task, env);
             match chosen {
                 Some(provider) if self.flight.points.contains(DecisionPoint::CandidateFound) => {
-                    self.ask(&place.workflow_id, Some(place.task), DecisionPoint::CandidateFound, Asked::Candidate(provider.provider_id), env, step);
+                    self.ask(
+                        &place.workflow_id,
+                        Some(place.task),
+                        DecisionPoint::CandidateFound,
+                        Asked::Candidate(provider.provider_id),
+                        env,
+                        step,
+                    );
                 }
                 Some(provider) => self.start_task(&place.workflow_id, place.task, &provider, candidates, env, step),
                 None => {
@@ -84,16 +91,17 @@ impl Machine {
         }
     }
 
-    fn still_queued(&self, place: &Place) -> bool {
+    pub(super) fn still_queued(&self, place: &Place) -> bool {
         self.state.workflows.get(&place.workflow_id).is_some_and(|workflow| {
             let task = &workflow.tasks[place.task];
-            let under_way = self.flight.runs.contains_key(&RunKey { workflow_id: place.workflow_id.clone(), task: place.task, attempt: task.attempt });
+            let under_way =
+                self.flight.runs.contains_key(&RunKey { workflow_id: place.workflow_id.clone(), task: place.task, attempt: task.attempt });
             !workflow.status.is_final() && !task.status.is_final() && !under_way
         })
     }
 
     /// Of two random providers that have a free place, the one with more of it.
-    fn choose(&self, method: &Text, task: &(Text, usize), env: &mut Env<'_>) -> (usize, Option<Provider>) {
+    pub(super) fn choose(&self, method: &Text, task: &(Text, usize), env: &mut Env<'_>) -> (usize, Option<Provider>) {
         let passed_over = self.flight.passed_over.get(task);
         let able = |provider: &&Provider| {
             provider.allowed
@@ -113,8 +121,17 @@ impl Machine {
         (candidates.len(), Some(best.clone()))
     }
 
-    fn start_task(&mut self, workflow_id: &Text, index: usize, provider: &Provider, candidates: usize, env: &mut Env<'_>, step: &mut Step) {
-        let queue_depth = self.state.workflows.get(workflow_id).map_or(0, |workflow| self.flight.depth(&workflow.definition.tasks[index].method));
+    pub(super) fn start_task(
+        &mut self,
+        workflow_id: &Text,
+        index: usize,
+        provider: &Provider,
+        candidates: usize,
+        env: &mut Env<'_>,
+        step: &mut Step,
+    ) {
+        let queue_depth =
+            self.state.workflows.get(workflow_id).map_or(0, |workflow| self.flight.depth(&workflow.definition.tasks[index].method));
         let amended = self.flight.amended.remove(&(workflow_id.clone(), index));
         let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
         let (parameters, substitutions) = match workflow.parameters(index, amended.as_ref(), &self.flight) {
@@ -126,8 +143,21 @@ impl Machine {
         let attempt = if redelivered { task.attempt } else { task.attempt + 1 };
         let deadline = definition.timeout_ms.map(|timeout_ms| env.now.plus_ms(timeout_ms));
         let timeout_ms = definition.timeout_ms.unwrap_or(provider.timeout_ms).min(provider.timeout_ms);
-        let told = story::TaskStart { provider_id: &provider.provider_id, candidates, queue_depth, substitutions: &substitutions, resolved_at: env.now };
-        let fact = TaskStarted { method: definition.method.clone(), attempt, version: provider.version.clone(), deadline, parameters: amended, redelivered };
+        let told = story::TaskStart {
+            provider_id: &provider.provider_id,
+            candidates,
+            queue_depth,
+            substitutions: &substitutions,
+            resolved_at: env.now,
+        };
+        let fact = TaskStarted {
+            method: definition.method.clone(),
+            attempt,
+            version: provider.version.clone(),
+            deadline,
+            parameters: amended,
+            redelivered,
+        };
         let event = workflow.about(Some(index), workflow.event("task:started", env, &fact));
         let mut event = narrated(event, &story::of_task_start(workflow, index, env.now, &told));
         event.provider_id = Some(provider.provider_id.clone());
@@ -155,9 +185,12 @@ impl Machine {
         step.effects.push(Effect::Run { key, provider_id: provider.provider_id.clone(), call, after_commit });
     }
 
-    fn unresolved(&mut self, workflow_id: &Text, index: usize, message: &str, env: &mut Env<'_>, step: &mut Step) {
+    pub(super) fn unresolved(&mut self, workflow_id: &Text, index: usize, message: &str, env: &mut Env<'_>, step: &mut Step) {
         let error = TaskError::verdict("parameters", message);
-        let moments = [Moment::new("parameters:resolve_requested", env.now), Moment::new("parameters:resolution_failed", env.now).with(json!({"reason": message}))];
+        let moments = [
+            Moment::new("parameters:resolve_requested", env.now),
+            Moment::new("parameters:resolution_failed", env.now).with(json!({"reason": message})),
+        ];
         self.fail_task(workflow_id, index, error, None, &moments, env, step);
     }
 
@@ -188,48 +221,42 @@ impl Machine {
         self.assign_all(env, step);
     }
 
-    /// Has the chain judge what an attempt came to, or goes by the task's own rules where nobody wants to.
-    fn judge(&mut self, workflow_id: &Text, task: usize, outcome: Outcome, env: &mut Env<'_>, step: &mut Step) {
-        let point = match outcome {
-            Outcome::Result(_) => DecisionPoint::TaskCompleted,
-            Outcome::Error(_) => DecisionPoint::TaskFailed,
-        };
-        if self.flight.points.contains(point) {
-            return self.ask(workflow_id, Some(task), point, Asked::Outcome(outcome), env, step);
-        }
-        match outcome {
-            Outcome::Result(result) => self.complete_task(workflow_id, task, result, None, env, step),
-            Outcome::Error(error) => self.own_policy(workflow_id, task, error, env, step),
-        }
-    }
-
-    /// The task's own retry policy.
-    fn own_policy(&mut self, workflow_id: &Text, index: usize, error: TaskError, env: &mut Env<'_>, step: &mut Step) {
-        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
-        let (policy, attempt) = (&workflow.definition.tasks[index].retry, workflow.tasks[index].attempt);
-        if !error.retryable || attempt >= policy.max_attempts {
-            return self.fail_task(workflow_id, index, error, None, &[], env, step);
-        }
-        let delay_ms = policy.delay_ms(attempt, env.chance.unit()).max(error.retry_after_ms.unwrap_or(0));
-        self.retry_task(workflow_id, index, error, delay_ms, None, env, step);
-    }
-
-    fn retry_task(&mut self, workflow_id: &Text, index: usize, error: TaskError, delay_ms: u64, by: Option<Text>, env: &mut Env<'_>, step: &mut Step) {
+    pub(super) fn retry_task(
+        &mut self,
+        workflow_id: &Text,
+        index: usize,
+        error: TaskError,
+        delay_ms: u64,
+        by: Option<Text>,
+        env: &mut Env<'_>,
+        step: &mut Step,
+    ) {
         let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
         let (method, attempt) = (workflow.definition.tasks[index].method.clone(), workflow.tasks[index].attempt);
         let moments = error_moments(workflow, index, &error, env.now);
-        let failed = workflow.task_event(index, "task:failed", env, &TaskFailed { method, attempt, error, is_final: false, by: by.clone() });
+        let failed =
+            workflow.task_event(index, "task:failed", env, &TaskFailed { method, attempt, error, is_final: false, by: by.clone() });
         let at = env.now.plus_ms(delay_ms);
         self.apply(narrated(failed, &moments), step);
         let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
-        let event = workflow.about(Some(index), workflow.event("task:retry_scheduled", env, &RetryScheduled { attempt: attempt + 1, at, delay_ms, by }));
+        let event = workflow
+            .about(Some(index), workflow.event("task:retry_scheduled", env, &RetryScheduled { attempt: attempt + 1, at, delay_ms, by }));
         self.apply(event, step);
         self.flight.at(at, Timer::Task(workflow_id.clone(), index));
     }
 
     /// The task fails for good, and its workflow with it.
     #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
-    fn fail_task(&mut self, workflow_id: &Text, index: usize, error: TaskError, by: Option<Text>, moments: &[Moment], env: &mut Env<'_>, step: &mut Step) {
+    pub(super) fn fail_task(
+        &mut self,
+        workflow_id: &Text,
+        index: usize,
+        error: TaskError,
+        by: Option<Text>,
+        moments: &[Moment],
+        env: &mut Env<'_>,
+        step: &mut Step,
+    ) {
         let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
         let (method, attempt) = (workflow.definition.tasks[index].method.clone(), workflow.tasks[index].attempt);
         let mut moments = moments.to_vec();
@@ -239,7 +266,15 @@ impl Machine {
         self.complete_if_done(workflow_id, env, step);
     }
 
-    fn complete_task(&mut self, workflow_id: &Text, index: usize, result: TaskResult, by: Option<Text>, env: &mut Env<'_>, step: &mut Step) {
+    pub(super) fn complete_task(
+        &mut self,
+        workflow_id: &Text,
+        index: usize,
+        result: TaskResult,
+        by: Option<Text>,
+        env: &mut Env<'_>,
+        step: &mut Step,
+    ) {
         let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
         let (definition, task) = (&workflow.definition.tasks[index], &workflow.tasks[index]);
         let duration_ms = task.started_at.map_or(0, |started_at| env.now.ms_since(started_at));
@@ -251,138 +286,27 @@ impl Machine {
         self.go_on(workflow_id, applied.ready, env, step);
     }
 
-    fn skip_task(&mut self, workflow_id: &Text, index: usize, reason: String, by: Option<Text>, env: &mut Env<'_>, step: &mut Step) {
+    pub(super) fn skip_task(
+        &mut self,
+        workflow_id: &Text,
+        index: usize,
+        reason: String,
+        by: Option<Text>,
+        env: &mut Env<'_>,
+        step: &mut Step,
+    ) {
         let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
         let event = workflow.task_event(index, "task:skipped", env, &TaskSkipped { reason, by });
         let applied = self.apply(event, step);
         self.go_on(workflow_id, applied.ready, env, step);
     }
 
-    fn go_on(&mut self, workflow_id: &Text, ready: Vec<usize>, env: &mut Env<'_>, step: &mut Step) {
+    pub(super) fn go_on(&mut self, workflow_id: &Text, ready: Vec<usize>, env: &mut Env<'_>, step: &mut Step) {
         for task in ready {
             self.ready(workflow_id, task, env, step);
         }
         self.complete_if_done(workflow_id, env, step);
         self.assign_all(env, step);
-    }
-
-    /// The chain has come to a verdict on a task.
-    pub(super) fn task_answered(&mut self, key: &QuestionKey, task: usize, verdict: Verdict, asked: Asked, env: &mut Env<'_>, step: &mut Step) {
-        let workflow_id = &key.workflow_id;
-        match verdict {
-            Verdict::Proceed(amended) => self.task_proceeds(workflow_id, task, asked, key.point, amended, env, step),
-            Verdict::Held { by, reason, .. } => self.task_signal(workflow_id, task, key.point, by, Signal::Error(reason), asked, env, step),
-            Verdict::Signal { by, signal } => self.task_signal(workflow_id, task, key.point, by, signal, asked, env, step),
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
-    fn task_proceeds(&mut self, workflow_id: &Text, task: usize, asked: Asked, point: DecisionPoint, amended: Option<Json>, env: &mut Env<'_>, step: &mut Step) {
-        match (point, asked) {
-            (_, Asked::Outcome(Outcome::Result(result))) => {
-                let result = match amended {
-                    Some(value) => self.keep(workflow_id, value, step),
-                    None => result,
-                };
-                self.complete_task(workflow_id, task, result, None, env, step);
-            }
-            (_, Asked::Outcome(Outcome::Error(error))) => self.own_policy(workflow_id, task, error, env, step),
-            (_, Asked::Candidate(provider_id)) => {
-                let provider = self.flight.providers.iter().find(|provider| provider.provider_id == provider_id && provider.allowed);
-                match provider.filter(|provider| self.flight.free(provider) > 0).cloned() {
-                    Some(provider) => self.start_task(workflow_id, task, &provider, 1, env, step),
-                    None => self.enqueue(workflow_id, task),
-                }
-                self.assign_all(env, step);
-            }
-            (_, Asked::Nothing) => {
-                if let Some(parameters) = amended {
-                    self.flight.amended.insert((workflow_id.clone(), task), parameters);
-                }
-                self.enqueue(workflow_id, task);
-                self.assign_all(env, step);
-            }
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
-    fn task_signal(&mut self, workflow_id: &Text, task: usize, point: DecisionPoint, by: Text, signal: Signal, asked: Asked, env: &mut Env<'_>, step: &mut Step) {
-        let attempt = self.state.workflows.get(workflow_id).map_or(0, |workflow| workflow.tasks[task].attempt);
-        let outcome = match &asked {
-            Asked::Outcome(outcome) => Some(outcome.clone()),
-            _ => None,
-        };
-        match (signal, asked) {
-            (Signal::Proceed(value), asked) => self.task_proceeds(workflow_id, task, asked, point, value, env, step),
-            (Signal::Skip(reason), Asked::Candidate(provider_id)) => {
-                self.tell(workflow_id, Some(task), "control:skipped", point, by, reason, env, step);
-                self.flight.passed_over.entry((workflow_id.clone(), task)).or_default().insert(provider_id);
-                self.enqueue(workflow_id, task);
-                self.assign_all(env, step);
-            }
-            (Signal::Skip(reason), Asked::Outcome(Outcome::Result(_))) => {
-                self.tell(workflow_id, Some(task), "control:skipped", point, by.clone(), reason, env, step);
-                self.complete_task(workflow_id, task, TaskResult::Inline(Json::null()), Some(by), env, step);
-            }
-            (Signal::Skip(reason), _) => {
-                self.tell(workflow_id, Some(task), "control:skipped", point, by.clone(), reason.clone(), env, step);
-                self.skip_task(workflow_id, task, reason, Some(by), env, step);
-            }
-            (Signal::Fallback { value, reason }, asked) => match asked {
-                // A candidate has nothing that a value could stand for.
-                Asked::Candidate(_) => self.hold(workflow_id, task, point, by, format!("fallback means nothing at a candidate: {reason}"), outcome, env, step),
-                _ => {
-                    self.tell(workflow_id, Some(task), "control:fallback", point, by.clone(), reason, env, step);
-                    let value = self.keep(workflow_id, value, step);
-                    self.complete_task(workflow_id, task, value, Some(by), env, step);
-                }
-            },
-            (Signal::Fail(reason), _) => {
-                self.tell(workflow_id, Some(task), "control:failed", point, by.clone(), reason.clone(), env, step);
-                let error = match outcome {
-                    Some(Outcome::Error(error)) => error,
-                    _ => TaskError::verdict("refused", reason),
-                };
-                self.fail_task(workflow_id, task, error, Some(by), &[], env, step);
-            }
-            (Signal::Retry { after_ms, reason }, Asked::Outcome(outcome)) if attempt < MOST_ATTEMPTS => {
-                let error = match outcome {
-                    Outcome::Error(error) => error,
-                    Outcome::Result(_) => TaskError { retryable: true, ..TaskError::verdict("retried", reason.clone()) },
-                };
-                let own = self.state.workflows.get(workflow_id).map(|workflow| workflow.definition.tasks[task].retry.delay_ms(attempt, env.chance.unit()));
-                let delay_ms = after_ms.or(own).unwrap_or_default();
-                self.tell_retried(workflow_id, task, point, by.clone(), reason, delay_ms, env, step);
-                self.retry_task(workflow_id, task, error, delay_ms, Some(by), env, step);
-            }
-            (Signal::Retry { reason, .. }, Asked::Outcome(_)) => {
-                let error = TaskError::verdict("attempts", format!("{MOST_ATTEMPTS} attempts are the most there are; last: {reason}"));
-                self.fail_task(workflow_id, task, error, Some(by), &[], env, step);
-            }
-            (Signal::Retry { after_ms, reason }, _) => {
-                if !self.put_off(workflow_id, Some(task), "control:retried", point, by.clone(), reason.clone(), after_ms, None, env, step) {
-                    let error = TaskError::verdict("put_off", format!("put off too often, at last: {reason}"));
-                    self.fail_task(workflow_id, task, error, Some(by), &[], env, step);
-                }
-            }
-            (Signal::Error(reason), _) => self.hold(workflow_id, task, point, by, reason, outcome, env, step),
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
-    fn tell_retried(&mut self, workflow_id: &Text, task: usize, point: DecisionPoint, by: Text, reason: String, delay_ms: u64, env: &mut Env<'_>, step: &mut Step) {
-        let Some(workflow) = self.state.workflows.get(workflow_id) else { return };
-        let waits = super::facts::Waits { point, by, reason, until: env.now.plus_ms(delay_ms), outcome: None };
-        let event = workflow.about(Some(task), workflow.event("control:retried", env, &waits));
-        self.apply(event, step);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
-    fn hold(&mut self, workflow_id: &Text, task: usize, point: DecisionPoint, by: Text, reason: String, outcome: Option<Outcome>, env: &mut Env<'_>, step: &mut Step) {
-        if !self.put_off(workflow_id, Some(task), "control:error", point, by.clone(), reason.clone(), None, outcome, env, step) {
-            let error = TaskError::verdict("held", format!("held for as long as it may be, by '{by}': {reason}"));
-            self.fail_task(workflow_id, task, error, Some(by), &[], env, step);
-        }
     }
 
     /// A task's time to be taken up again has come: a retry, or a chain that put it off.
@@ -392,7 +316,9 @@ impl Machine {
         let waits = task.waits.clone();
         match (task.status, waits) {
             (_, Some(waits)) if waits.until > env.now => {}
-            (TaskStatus::Running, Some(super::state::Wait { outcome: Some(outcome), .. })) => self.judge(workflow_id, index, outcome, env, step),
+            (TaskStatus::Running, Some(super::state::Wait { outcome: Some(outcome), .. })) => {
+                self.judge(workflow_id, index, outcome, env, step)
+            }
             // A running task without an outcome is an attempt that is delivered again, and was put off at a candidate.
             (_, Some(waits)) if waits.point == DecisionPoint::CandidateFound => {
                 self.enqueue(workflow_id, index);
@@ -462,14 +388,20 @@ fn error_moments(workflow: &Workflow, index: usize, error: &TaskError, now: Time
 }
 
 impl Workflow {
-    fn task_event(&self, index: usize, event_type: &str, env: &mut Env<'_>, payload: &impl serde::Serialize) -> crate::event::Event {
+    pub(super) fn task_event(
+        &self,
+        index: usize,
+        event_type: &str,
+        env: &mut Env<'_>,
+        payload: &impl serde::Serialize,
+    ) -> crate::event::Event {
         let mut event = self.about(Some(index), self.event(event_type, env, payload));
         event.provider_id.clone_from(&self.tasks[index].provider_id);
         event
     }
 
     /// A task's parameters with every reference resolved, or those that a control handler put in their place.
-    fn parameters(&self, index: usize, amended: Option<&Json>, flight: &Flight) -> Result<(Json, Vec<Substitution>), String> {
+    pub(super) fn parameters(&self, index: usize, amended: Option<&Json>, flight: &Flight) -> Result<(Json, Vec<Substitution>), String> {
         if let Some(parameters) = amended.or(self.tasks[index].parameters.as_ref()) {
             return Ok((parameters.clone(), Vec::new()));
         }
