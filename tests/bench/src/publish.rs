@@ -1,0 +1,100 @@
+//! Publishing with 512 in flight, in process, beside bare SQLite that commits the same events 512 at a time.
+//! One at a time is `log`'s.
+
+use std::{
+    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use anyhow::{Result, bail};
+use tokio::task::JoinSet;
+use trackside_engine::{Engine, Outcome};
+use trackside_model::event::Event;
+
+use crate::{
+    Effort,
+    engine::{EmbeddedEngine, caller},
+    events,
+    host::Host,
+    report::{Figure, Target},
+    samples::interleave,
+    sqlite::BareSqlite,
+};
+
+const IN_FLIGHT: usize = 512;
+
+/// The figure of many publishes at a time.
+///
+/// # Errors
+/// If an event is not appended.
+pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
+    let rounds = effort.of(15, 4);
+    let (commits, events_a_round) = (effort.of(160, 40), effort.of(160, 40) * IN_FLIGHT);
+    eprintln!("  {rounds} rounds of {events_a_round} publishes, {IN_FLIGHT} in flight");
+    let host = Host::new()?;
+    let mut sqlite = BareSqlite::new(host.folder.path())?;
+    let engine = EmbeddedEngine::start(&host, &[])?;
+    let begun_with = Cell::new(0);
+    let [published, bare] = interleave(
+        rounds,
+        [
+            &mut || {
+                let first = begun_with.replace(begun_with.get() + events_a_round);
+                engine.runtime.block_on(rate(&engine.engine, first, events_a_round))
+            },
+            &mut || bare_rate(&mut sqlite, commits),
+        ],
+    )?;
+    engine.stop();
+    let beside = "events/s: bare SQLite, 512 a commit";
+    Ok(vec![Figure::new("publish_512_in_flight", "events/s", published, beside, bare).target(Target::AtLeast(100_000.0))])
+}
+
+/// Events a second that 512 publishers come to, each of which waits for its answer before it publishes again.
+async fn rate(engine: &Engine, first: usize, count: usize) -> Result<f64> {
+    let next = Arc::new(AtomicUsize::new(first));
+    let mut publishers = JoinSet::new();
+    let begun = Instant::now();
+    for _ in 0..IN_FLIGHT {
+        let (engine, next) = (engine.clone(), next.clone());
+        publishers.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Relaxed);
+                if number >= first + count {
+                    return Ok(());
+                }
+                let answer = engine.publish(events::incoming("order:placed", number), caller()).await;
+                if answer.outcome != Outcome::Appended {
+                    bail!("an event was not appended: {answer:?}");
+                }
+            }
+        });
+    }
+    while let Some(ended) = publishers.join_next().await {
+        ended??;
+    }
+    Ok(per_second(count, begun))
+}
+
+fn bare_rate(sqlite: &mut BareSqlite, commits: usize) -> Result<f64> {
+    // What an engine does to make an event of a draft is not what SQLite is measured for.
+    let events = (0..commits).map(|commit| batch(commit * IN_FLIGHT)).collect::<Result<Vec<Vec<Event>>>>()?;
+    let begun = Instant::now();
+    events.iter().try_for_each(|events| sqlite.commit(events))?;
+    Ok(per_second(commits * IN_FLIGHT, begun))
+}
+
+fn batch(first: usize) -> Result<Vec<Event>> {
+    let now = trackside_engine::now();
+    (first..first + IN_FLIGHT).map(|number| Ok(events::draft(events::incoming("order:placed", number))?.into_event(0, now))).collect()
+}
+
+/// How many a second that is.
+#[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]
+pub(crate) fn per_second(count: usize, begun: Instant) -> f64 {
+    count as f64 / begun.elapsed().as_secs_f64()
+}
