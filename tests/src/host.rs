@@ -33,7 +33,7 @@ const YAML: (&str, &str) = ("Content-Type", "application/yaml");
 
 impl Host {
     /// Starts one and waits until it is ready.
-    pub(crate) fn start(site: &Site, more: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn start(site: &Site, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let address_file = site.data().join("address");
         // A host that was killed has left its address there.
         if let Err(error) = fs::remove_file(&address_file) {

@@ -91,11 +91,11 @@ impl Site {
 
     /// Starts a host here.
     pub fn start(&self) -> Host {
-        self.start_with(|_| {})
+        self.start_with(|command| command)
     }
 
     /// Starts a host here, with more arguments or variables.
-    pub fn start_with(&self, more: impl FnOnce(&mut Command)) -> Host {
+    pub fn start_with(&self, more: impl FnOnce(&mut Command) -> &mut Command) -> Host {
         Host::start(self, more)
     }
 

@@ -1,0 +1,209 @@
+//! A host that is killed at any moment and started again: what was acknowledged is there, every workflow ends as it would have undisturbed,
+//! the log has no gaps, and what observers have counted is what the log holds.
+//! A gentle stop is `server`'s.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use trackside_tests::{Site, Value, eventually, json, request};
+
+/// Rounds of start, load and kill.
+const ROUNDS: u64 = 6;
+/// The latest moment of a kill, in milliseconds after the load began.
+const LATEST_MS: u64 = 250;
+/// Publishers at a time.
+const PUBLISHERS: usize = 3;
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// Every way for a workflow to go on: waves, references, waits, retries by policy and of the task's own, failures, skips by cause.
+const WORKFLOWS: [&str; 3] = [
+    "name: wide
+tasks:
+  - {id: start, method: sim/echo, parameters: {n: 3}}
+  - {id: a, method: sim/sleep, dependencies: [start], parameters: {ms: 20}}
+  - {id: b, method: sim/echo, parameters: {of: '${start.n}'}}
+  - {id: c, method: sim/sleep, dependencies: [b], parameters: {ms: 10}}
+  - {id: join, method: sim/echo, parameters: {a: '${a.slept_ms}', b: '${b}', c: '${c}', text: 'n = ${start.n}'}}
+",
+    "name: flaky
+tasks:
+  - {id: policy, method: sim/flaky, parameters: {fail_first: 2, result: by policy}}
+  - {id: own, method: sim/flaky, parameters: {fail_first: 1, result: by itself}, retry: {attempts: 4, initial_delay: 0.03}}
+  - {id: join, method: sim/echo, parameters: {both: ['${policy}', '${own}']}}
+",
+    "name: failing
+tasks:
+  - {id: long, method: sim/sleep, parameters: {ms: 40}}
+  - {id: bad, method: sim/fail, dependencies: [long], parameters: {message: no luck}}
+  - {id: never, method: sim/echo, dependencies: [bad]}
+",
+];
+
+/// The answers that a publisher, or a submitter, was given.
+#[derive(Default)]
+struct Acknowledged {
+    events: Vec<Value>,
+    workflows: Vec<(usize, String)>,
+}
+
+/// What of a workflow must not depend on when the power failed.
+fn final_state(view: &Value) -> Value {
+    let tasks: Vec<Value> = view["tasks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|task| json!({"id": task["id"], "status": task["status"], "result": task["result"], "error": task["error"]["message"]}))
+        .collect();
+    json!({"name": view["name"], "status": view["status"], "tasks": tasks})
+}
+
+fn site() -> Site {
+    let site = Site::new();
+    site.shipped(&["sim", "retry-policy", "audit"]);
+    // Retries are quick here, and audit leaves the lines out.
+    site.file("plugins/retry-policy.toml", "[settings]\nmax_attempts = 6\nbase_ms = 20\ncap_ms = 50\n");
+    site.file("plugins/audit.toml", "[settings]\nlines = false\n[grants]\nkv = true\n");
+    site
+}
+
+fn undisturbed() -> Vec<Value> {
+    let site = site();
+    let host = site.start();
+    let ids: Vec<String> = WORKFLOWS.iter().map(|definition| host.submit(definition)).collect();
+    ids.iter().map(|id| final_state(&host.ended(id))).collect()
+}
+
+/// Submits and publishes until the host is gone.
+fn load(address: SocketAddr, round: u64, publisher: usize, gone: &AtomicBool) -> Acknowledged {
+    let mut acknowledged = Acknowledged::default();
+    for (place, definition) in WORKFLOWS.iter().enumerate() {
+        let answer = request(address, "POST", "/v1/workflows", &[("Content-Type", "application/yaml")], definition.as_bytes());
+        if let Ok(answer) = answer.as_ref() {
+            assert_eq!(answer.status, 201, "{answer}");
+            let id = answer.json()["workflow_id"].as_str().expect("an id").to_owned();
+            acknowledged.workflows.push((place, id));
+        }
+    }
+    for number in 0_u64.. {
+        let event = json!({"event_type": "crash:counted", "source_component": format!("p{publisher}"), "payload": {"round": round, "number": number}});
+        match request(address, "POST", "/v1/events", &[JSON], event.to_string().as_bytes()) {
+            Ok(answer) if answer.status == 201 => acknowledged.events.push(answer.json()),
+            Ok(answer) => panic!("{answer}"),
+            Err(_) if gone.load(Ordering::Relaxed) => break,
+            // It is going at this very moment.
+            Err(_) => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    acknowledged
+}
+
+fn seed() -> u64 {
+    let given = env::var("TRACKSIDE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    println!("TRACKSIDE_SEED={seed}");
+    seed
+}
+
+#[test]
+fn what_was_acknowledged_survives_and_workflows_end_as_they_would_have() {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let expected = undisturbed();
+    let site = site();
+    let mut acknowledged = Vec::new();
+    for round in 0..ROUNDS {
+        let host = site.start();
+        let (address, gone, moment) = (host.address(), AtomicBool::new(false), random.u64(1..LATEST_MS));
+        println!("round {round}: killed after {moment} ms");
+        acknowledged.extend(thread::scope(|scope| {
+            let publishers: Vec<_> = (0..PUBLISHERS)
+                .map(|publisher| (publisher, &gone))
+                .map(|(publisher, gone)| scope.spawn(move || load(address, round, publisher, gone)))
+                .collect();
+            thread::sleep(Duration::from_millis(moment));
+            host.kill();
+            gone.store(true, Ordering::Relaxed);
+            publishers.into_iter().map(|publisher| publisher.join().expect("a publisher ends")).collect::<Vec<_>>()
+        }));
+    }
+
+    // Everything goes on, and ends as it would have.
+    let host = site.start();
+    let mut workflows = 0;
+    for (place, id) in acknowledged.iter().flat_map(|acknowledged| &acknowledged.workflows) {
+        assert_eq!(final_state(&host.ended(id)), expected[*place], "workflow {id}");
+        workflows += 1;
+    }
+    // Those whose answer was lost on the way end too.
+    eventually("all to end", || {
+        host.get("/v1/workflows?status=running,submitted").expect(200)["workflows"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+
+    let logged = host.events("narration=false");
+    for (place, event) in logged.iter().enumerate() {
+        assert_eq!(event["sequence_number"], place + 1, "sequence numbers have no gaps");
+    }
+    let mut events = 0;
+    for answer in acknowledged.iter().flat_map(|acknowledged| &acknowledged.events) {
+        let sequence = answer["sequence_number"].as_u64().expect("a number") as usize;
+        assert_eq!(logged.get(sequence - 1).map(|event| &event["event_id"]), Some(&answer["event_id"]), "{answer} was acknowledged");
+        events += 1;
+    }
+    println!("{workflows} workflows and {events} events were acknowledged; the log has {} facts", logged.len());
+    assert!(workflows > 0 && events > 0, "nothing was under way");
+
+    // Each task ended once, whatever was done twice; the observer counted each event once, whatever was delivered twice.
+    let mut ended: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for event in &logged {
+        let event_type = event["event_type"].as_str().expect("a type");
+        *counts.entry(event_type).or_default() += 1;
+        let is_final = matches!(event_type, "task:completed" | "task:skipped" | "task:cancelled")
+            || (event_type == "task:failed" && event["payload"]["final"] == true);
+        if is_final {
+            *ended.entry((event["workflow_id"].to_string(), event["task_id"].to_string())).or_default() += 1;
+        }
+    }
+    assert!(ended.values().all(|times| *times == 1), "{ended:?}");
+    for event_type in [
+        "crash:counted",
+        "workflow:submitted",
+        "workflow:completed",
+        "workflow:failed",
+        "task:started",
+        "task:completed",
+        "task:failed",
+        "task:retry_scheduled",
+    ] {
+        let logged = counts.get(event_type).copied().unwrap_or_default();
+        eventually(&format!("audit's count of {event_type} to be {logged}"), || {
+            (site.kv_number("audit", &format!("count/{event_type}")) == logged).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_host_that_is_killed_while_it_starts_starts_again() {
+    let mut random = fastrand::Rng::with_seed(seed());
+    let site = site();
+    let host = site.start();
+    let published = host.publish(&json!({"event_type": "crash:counted", "source_component": "p", "payload": {"number": 1}})).expect(201);
+    host.kill();
+    for _ in 0..8 {
+        let mut command = site.command(["run", "--listen", "127.0.0.1:0"]);
+        command.arg("--plugins").arg(site.plugins()).arg("--data").arg(site.data());
+        let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts");
+        thread::sleep(Duration::from_millis(random.u64(0..120)));
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+    }
+    let host = site.start();
+    let found = host.get(&format!("/v1/events/{}", published["sequence_number"])).expect(200);
+    assert_eq!(found["event"]["event_id"], published["event_id"]);
+    assert_eq!(host.finish(WORKFLOWS[0])["status"], "completed");
+}
