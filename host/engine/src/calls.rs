@@ -9,7 +9,7 @@ use trackside_model::{
     control::{Admitted, CheckContext, Notice, NoticeError, Signal},
     event::Event,
     json::Json,
-    ports::{CallReport, Delivery, Failure, Fault, FaultKind, Outbox, Subject, TaskCall, Usage},
+    ports::{CallReport, Delivery, Failure, Fault, FaultKind, Subject, TaskCall, Usage},
 };
 use trackside_store::{Batch, Entry, Flush};
 
@@ -24,7 +24,7 @@ pub(crate) struct About<'a> {
 
 /// A call that was let through and has not come back. Dropped with its future, when the attempt is cut, it says nothing about the plugin;
 /// but a probe's place must be free again.
-struct Untold<'a>(Option<&'a Slot>);
+struct Untold<'a>(Option<(&'a Arc<Shared>, &'a Slot)>);
 
 impl Untold<'_> {
     fn is_told(mut self) {
@@ -34,8 +34,11 @@ impl Untold<'_> {
 
 impl Drop for Untold<'_> {
     fn drop(&mut self) {
-        if let Some(slot) = self.0 {
-            slot.abandoned(clock::now());
+        if let Some((shared, slot)) = self.0
+            && slot.abandoned(clock::now())
+        {
+            // Whoever waits for this provider may try.
+            shared.roster_changed();
         }
     }
 }
@@ -73,17 +76,13 @@ impl Shared {
     }
 
     /// Has a worker do a task.
-    pub(crate) async fn run(self: &Arc<Self>, slot: &Arc<Slot>, task: &TaskCall) -> CallReport<Result<Json, Failure>> {
-        if let Err(Quarantined { retry_after_ms }) = self.permitted(slot) {
-            let message = format!("'{}' is quarantined for another {retry_after_ms} ms", slot.name());
-            let fault = Fault { kind: FaultKind::Unavailable, message, used: 0, allowed: 0 };
-            return CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage::default() };
-        }
-        let untold = Untold(Some(slot));
+    pub(crate) async fn run(self: &Arc<Self>, slot: &Arc<Slot>, task: &TaskCall) -> Result<CallReport<Result<Json, Failure>>, Quarantined> {
+        self.permitted(slot)?;
+        let untold = Untold(Some((self, slot)));
         let report = slot.guest().run(task).await;
         untold.is_told();
         self.called(slot, &report, &About { call: "run", event: None, task: Some(task) });
-        report
+        Ok(report)
     }
 
     fn permitted(&self, slot: &Slot) -> Result<(), Quarantined> {
@@ -96,8 +95,11 @@ impl Shared {
     fn called<T>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, about: &About<'_>) {
         let fault = report.outcome.as_ref().err();
         let transition = slot.called(fault, report.usage.duration_ns, clock::now());
-        if let Some(fault) = fault.filter(|fault| fault.kind != FaultKind::Cancelled) {
-            self.tell_fault(slot, fault, report.usage, about);
+        match fault {
+            // It may have been a probe, whose place is free again.
+            Some(fault) if fault.kind == FaultKind::Cancelled => self.roster_changed(),
+            Some(fault) => self.tell_fault(slot, fault, report.usage, about),
+            None => {}
         }
         if let Some(transition) = transition {
             self.tell_transition(slot, transition);
@@ -145,7 +147,7 @@ impl Shared {
     }
 
     /// Lets the workflows look for providers again when a quarantine is over.
-    fn wake_at(self: &Arc<Self>, until: trackside_model::time::Timestamp) {
+    pub(crate) fn wake_at(self: &Arc<Self>, until: trackside_model::time::Timestamp) {
         let shared = Arc::downgrade(self);
         let wait = std::time::Duration::from_millis(until.ms_since(clock::now()) + 1);
         self.tasks.spawn("quarantine", OnStop::Abort, async move {

@@ -101,7 +101,8 @@ pub(crate) fn window(store: &Store, identity: &Identity, window_ms: u64) -> Resu
     loop {
         let page = store.query(&query)?;
         for event in page.events {
-            if catalogue::entry(&event.event_type).is_some() {
+            // An id that the host has not made up was given, and is the event's identity.
+            if catalogue::entry(&event.event_type).is_some() || event.event_id.get_version_num() != 7 {
                 continue;
             }
             let sent = event.metadata.get(SENT_CONTENT).and_then(|sent| unhex(sent));

@@ -8,12 +8,14 @@ use tokio::task::AbortHandle;
 use trackside_model::{
     event::{Event, Text},
     json::Json,
-    ports::{CallReport, Failure, Fault, FaultKind, Outbox, TaskCall, Usage},
+    ports::{CallReport, Failure, Fault, FaultKind, Outbox, TaskCall},
     workflow::{Input, RunKey},
 };
 use trackside_store::{AppendError, Batch, Flush, Ticket};
 
 use crate::{
+    calls::Quarantined,
+    clock,
     engine::Shared,
     publish::MOST_RERUNS,
     slot::Slot,
@@ -26,22 +28,35 @@ pub(crate) type Runs = Mutex<HashMap<RunKey, AbortHandle>>;
 /// How long a worker that was told of its cancellation has to come to an end by itself, in milliseconds.
 const GRACE_MS: u64 = 500;
 
+/// A call to a worker that is to be made.
+#[derive(Clone)]
+struct Call {
+    key: RunKey,
+    slot: Arc<Slot>,
+    task: TaskCall,
+    /// Its `task:started`.
+    cause: Option<Arc<Event>>,
+}
+
 impl Shared {
     /// Calls a worker; after the commit of `after`, if the call could show the outside something.
     pub(crate) fn start_run(
         self: &Arc<Self>,
         key: RunKey,
         provider_id: &Text,
-        call: TaskCall,
+        task: TaskCall,
         cause: Option<Arc<Event>>,
         after: Option<Ticket>,
     ) {
-        let Some(slot) = self.roster.load().get(provider_id).cloned() else {
-            let message = format!("'{provider_id}' went out of service before the call");
-            let fault = Fault { kind: FaultKind::Unavailable, message, used: 0, allowed: 0 };
-            return self.tell_loop(Message::Input(Box::new(Input::Finished { key, outcome: Err(fault) }), None));
-        };
-        let (shared, run_key) = (self.clone(), key.clone());
+        match self.roster.load().get(provider_id).cloned() {
+            Some(slot) => self.make(Call { key, slot, task, cause }, after, MOST_RERUNS),
+            // It went out of service before the call.
+            None => self.tell_from_worker(Input::NotCalled { key }, None),
+        }
+    }
+
+    fn make(self: &Arc<Self>, call: Call, after: Option<Ticket>, reruns: u32) {
+        let (shared, key) = (self.clone(), call.key.clone());
         let run = async move {
             if let Some(ticket) = after
                 && ticket.durable().await.is_err()
@@ -49,30 +64,48 @@ impl Shared {
                 // Nothing leaves a host whose log is poisoned; after a restart the attempt is made again.
                 return;
             }
-            let report = shared.run_on_what_holds(&slot, &call).await;
-            shared.runs.lock().remove(&run_key);
-            shared.host.over(&call);
-            // A worker's failure releases only its log and progress.
-            let released = cause.filter(|_| matches!(report.outcome, Ok(Ok(_))) && !report.outbox.is_empty());
-            let released = released.map(|cause| Released { cause, outboxes: vec![(slot.name().clone(), report.outbox)] });
-            shared.tell_loop(Message::Input(Box::new(Input::Finished { key: run_key, outcome: report.outcome }), released));
+            let report = shared.run(&call.slot, &call.task).await;
+            shared.runs.lock().remove(&call.key);
+            shared.host.over(&call.task);
+            match report {
+                Ok(report) => shared.made(call, report, reruns),
+                Err(Quarantined { retry_after_ms }) => {
+                    shared.tell_loop(Message::Input(Box::new(Input::NotCalled { key: call.key }), None));
+                    shared.wake_at(clock::now().plus_ms(retry_after_ms));
+                }
+            }
         };
         let mut runs = self.runs.lock();
         let handle = self.tasks.spawn_on(&self.workers.handle(), run);
         runs.insert(key, handle);
     }
 
-    /// Runs a task; again, if what it read in its kv was changed by another call meanwhile.
-    async fn run_on_what_holds(self: &Arc<Self>, slot: &Arc<Slot>, call: &TaskCall) -> CallReport<Result<Json, Failure>> {
-        for _ in 0..MOST_RERUNS {
-            let report = self.run(slot, call).await;
-            if self.holds(slot.name(), &report.outbox) {
-                return report;
-            }
+    fn made(self: &Arc<Self>, call: Call, report: CallReport<Result<Json, Failure>>, reruns: u32) {
+        let key = call.key.clone();
+        // A worker's failure releases only its log and progress.
+        let releases = matches!(report.outcome, Ok(Ok(_))) && !report.outbox.is_empty();
+        let released = call.cause.clone().filter(|_| releases).map(|cause| Released {
+            cause,
+            outboxes: vec![(call.slot.name().clone(), report.outbox)],
+            again: Box::new(move |shared| shared.make_again(call, reruns)),
+        });
+        self.tell_loop(Message::Input(Box::new(Input::Finished { key, outcome: report.outcome }), released));
+    }
+
+    /// What a call had read in its kv was changed by another call meanwhile.
+    fn make_again(self: &Arc<Self>, call: Call, reruns: u32) {
+        if reruns > 0 {
+            return self.make(call, None, reruns - 1);
         }
-        let message = format!("what it had read in its kv was changed under it {MOST_RERUNS} times");
+        let message = format!("what it had read in its kv was changed under it, {MOST_RERUNS} times more");
         let fault = Fault { kind: FaultKind::Unavailable, message, used: u64::from(MOST_RERUNS), allowed: u64::from(MOST_RERUNS) };
-        CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage::default() }
+        self.tell_from_worker(Input::Finished { key: call.key, outcome: Err(fault) }, None);
+    }
+
+    /// Tells the loop from the loop's own thread, which must not wait for itself.
+    pub(crate) fn tell_from_worker(self: &Arc<Self>, input: Input, released: Option<Released>) {
+        let shared = self.clone();
+        drop(self.tasks.spawn_on(&self.workers.handle(), async move { shared.tell_loop(Message::Input(Box::new(input), released)) }));
     }
 
     /// Whether what a call has read still holds.

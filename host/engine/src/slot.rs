@@ -126,9 +126,12 @@ impl Slot {
         }
     }
 
-    /// A call that was let through was cut before it came back.
-    pub(crate) fn abandoned(&self, now: Timestamp) {
-        self.breaker.lock().abandon(now);
+    /// A call that was let through was cut before it came back. Whether a probe's place is free again by that.
+    pub(crate) fn abandoned(&self, now: Timestamp) -> bool {
+        let mut breaker = self.breaker.lock();
+        let probing = breaker.state() == BreakerState::HalfOpen;
+        breaker.abandon(now);
+        probing
     }
 
     pub(crate) fn status(&self) -> PluginStatus {

@@ -10,14 +10,14 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::oneshot;
 use trackside_model::{
-    control::{Admitted, DecisionPoint, DecisionRecord, Passed},
+    control::{Admitted, DecisionPoint, DecisionRecord, Passed, Signal, Verdict},
     event::{Event, Text},
     ports::{Outbox, TaskCall},
-    workflow::{Effect, Env, Input, Machine, Question, RunKey, Step, Submission, WorkflowStatus, WorkflowView},
+    workflow::{Effect, Env, Input, Machine, Question, QuestionKey, RunKey, Step, Submission, WorkflowStatus, WorkflowView},
 };
 use trackside_store::{AppendError, Appended, Batch, Entry, Flush, Ticket, WorkflowChange};
 
-use crate::{clock, engine::Shared, outbox, publish::MOST_RERUNS};
+use crate::{chain::Asking, clock, engine::Shared, outbox, publish::MOST_RERUNS};
 
 /// The longest the loop sleeps without looking at its timers again, so that a clock that was set does not stop it.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
@@ -26,6 +26,8 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 pub(crate) struct Released {
     pub(crate) cause: Arc<Event>,
     pub(crate) outboxes: Vec<(Text, Outbox)>,
+    /// Makes the call again, where what it had read in its kv does not hold any more.
+    pub(crate) again: Box<dyn FnOnce(&Arc<Shared>) + Send>,
 }
 
 /// What the loop is told.
@@ -160,15 +162,21 @@ impl WorkflowLoop {
         Ok(())
     }
 
-    fn input(&mut self, shared: &Arc<Shared>, input: Input, released: Option<Released>) -> Result<(), AppendError> {
-        if let Input::Finished { key, .. } = &input {
+    fn input(&mut self, shared: &Arc<Shared>, input: Input, mut released: Option<Released>) -> Result<(), AppendError> {
+        // Asked here, where releases follow one another: whoever called could be overtaken between asking and being told.
+        if let Some(released) = released.take_if(|released| !released.outboxes.iter().all(|(plugin, outbox)| shared.holds(plugin, outbox)))
+        {
+            (released.again)(shared);
+            return Ok(());
+        }
+        if let Input::Finished { key, .. } | Input::NotCalled { key } = &input {
             self.out.remove(key);
         }
         let step = self.step(input);
         let mut batch = Batch::default();
-        if let Some(Released { cause, outboxes }) = released.filter(|_| step.accepted) {
+        if let Some(Released { cause, outboxes, .. }) = released.filter(|_| step.accepted) {
             outbox::release(&mut batch, outboxes, &cause, outbox::hops_of(&cause));
-            // Checked by whoever called, just before: here it is too late to call again.
+            // Settled above, before the step: what it has decided cannot be taken back.
             batch.kv_reads.clear();
         }
         // A chain of pure steps shares one commit: it goes out when none is left, or a moment later.
@@ -250,7 +258,7 @@ fn cause_of(appended: &Appended, call: &TaskCall) -> Option<Arc<Event>> {
 fn ask(shared: &Arc<Shared>, question: Question) {
     let Question { key, event, attempt, elapsed_ms, origin, principal } = question;
     let handlers = shared.roster.load().handlers(&event);
-    let asking = crate::chain::Asking {
+    let asking = Asking {
         handlers,
         event: event.clone(),
         point: key.point,
@@ -260,31 +268,39 @@ fn ask(shared: &Arc<Shared>, question: Question) {
         principal,
         asked_at: std::time::Instant::now(),
     };
+    ask_on_thread(shared, key, asking, MOST_RERUNS);
+}
+
+fn ask_on_thread(shared: &Arc<Shared>, key: QuestionKey, asking: Asking, reruns: u32) {
     let (on_thread, again) = (shared.clone(), key.clone());
     let asked = shared.guest_threads.send(move || {
-        let mut asked = on_thread.ask(asking.clone());
-        for _ in 0..MOST_RERUNS {
-            if asked.outboxes.iter().all(|(plugin, outbox)| on_thread.holds(plugin, outbox)) {
-                break;
-            }
-            asked = on_thread.ask(asking.clone());
-        }
-        let (verdict, record, outboxes) = asked.conclude();
-        let released = (!outboxes.is_empty()).then(|| Released { cause: Arc::new(event), outboxes });
+        let cause = Arc::new(asking.event.clone());
+        let (verdict, record, outboxes) = on_thread.ask(asking.clone()).conclude();
+        let key_again = key.clone();
+        let released = (!outboxes.is_empty()).then(|| Released {
+            cause,
+            outboxes,
+            again: Box::new(move |shared| match reruns {
+                0 => answer_later(shared, key_again, "what a control handler had read changed under it, time and again".to_owned()),
+                _ => ask_on_thread(shared, key_again, asking, reruns - 1),
+            }),
+        });
         on_thread.tell_loop(Message::Input(Box::new(Input::Answer { key, verdict, record }), released));
     });
     if let Err(overloaded) = asked {
-        let by = Text::from("host");
-        let signal = trackside_model::control::Signal::Retry { after_ms: Some(100), reason: overloaded.to_string() };
-        let verdict = match again.point {
-            // What an attempt came to is not thrown away because the host is busy: it is held.
-            DecisionPoint::TaskCompleted | DecisionPoint::TaskFailed => {
-                trackside_model::control::Verdict::Held { by, reason: overloaded.to_string(), retry_after_ms: 100 }
-            }
-            _ => trackside_model::control::Verdict::Signal { by, signal },
-        };
-        shared.tell_loop(Message::Input(Box::new(Input::Answer { key: again, verdict, record: None }), None));
+        answer_later(shared, again, overloaded.to_string());
     }
+}
+
+/// The host cannot have the question answered now. Told from elsewhere: the loop must not wait for itself.
+fn answer_later(shared: &Arc<Shared>, key: QuestionKey, reason: String) {
+    let by = Text::from("host");
+    let verdict = match key.point {
+        // What an attempt came to is not thrown away because the host is busy: it is held.
+        DecisionPoint::TaskCompleted | DecisionPoint::TaskFailed => Verdict::Held { by, reason, retry_after_ms: 100 },
+        _ => Verdict::Signal { by, signal: Signal::Retry { after_ms: Some(100), reason } },
+    };
+    shared.tell_from_worker(Input::Answer { key, verdict, record: None }, None);
 }
 
 /// Where the loop is told.

@@ -201,6 +201,12 @@ impl World {
         let choice = self.chance.below(choices);
         if choice < self.runs.len() {
             let key = self.runs.swap_remove(choice);
+            if !self.calm && self.chance.one_in(12) {
+                // Its provider is left out until there is word of it.
+                self.step(Input::NotCalled { key });
+                self.introduce();
+                return true;
+            }
             let outcome = self.outcome();
             self.step(Input::Finished { key: key.clone(), outcome: outcome.clone() });
             if self.chance.one_in(10) {

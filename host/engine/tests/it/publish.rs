@@ -45,9 +45,12 @@ fn noting(name: &str, priority: i32, seen: &Seen) -> Scripted {
 
 #[test]
 fn nobody_objects() {
-    let host = check([], expect![[r#"
+    let host = check(
+        [],
+        expect![[r#"
         appended
-        order:placed"#]]);
+        order:placed"#]],
+    );
     let [event] = &host.of_type("order:placed")[..] else { panic!("one event") };
     assert_eq!((&*event.source_component, event.payload.as_str()), ("shop", r#"{"n":1}"#));
     assert_eq!(*event.correlation_id, *event.event_id.to_string());
@@ -56,28 +59,49 @@ fn nobody_objects() {
 #[test]
 fn each_signal_has_its_answer() {
     let because = || "because".to_owned();
-    check([says("gate", 1, Signal::Proceed(None))], expect![[r#"
+    check(
+        [says("gate", 1, Signal::Proceed(None))],
+        expect![[r#"
         appended
-        order:placed"#]]);
-    check([says("gate", 1, Signal::Skip(because()))], expect![[r#"
+        order:placed"#]],
+    );
+    check(
+        [says("gate", 1, Signal::Skip(because()))],
+        expect![[r#"
         skipped by gate: because
-        control:skipped"#]]);
-    check([says("gate", 1, Signal::Retry { after_ms: Some(70), reason: because() })], expect![[r#"
+        control:skipped"#]],
+    );
+    check(
+        [says("gate", 1, Signal::Retry { after_ms: Some(70), reason: because() })],
+        expect![[r#"
         busy by gate: because (again in 70 ms)
-        control:retried"#]]);
-    check([says("gate", 1, Signal::Retry { after_ms: None, reason: because() })], expect![[r#"
+        control:retried"#]],
+    );
+    check(
+        [says("gate", 1, Signal::Retry { after_ms: None, reason: because() })],
+        expect![[r#"
         busy by gate: because (again in 1000 ms)
-        control:retried"#]]);
-    let host = check([says("gate", 1, Signal::Fallback { value: Json::trusted("7"), reason: because() })], expect![[r#"
+        control:retried"#]],
+    );
+    let host = check(
+        [says("gate", 1, Signal::Fallback { value: Json::trusted("7"), reason: because() })],
+        expect![[r#"
         appended by gate: because
-        order:placed control:fallback"#]]);
+        order:placed control:fallback"#]],
+    );
     assert_eq!(host.of_type("order:placed")[0].payload.as_str(), "7");
-    check([says("gate", 1, Signal::Fail(because()))], expect![[r#"
+    check(
+        [says("gate", 1, Signal::Fail(because()))],
+        expect![[r#"
         refused by gate: because
-        control:failed"#]]);
-    check([says("gate", 1, Signal::Error(because()))], expect![[r#"
+        control:failed"#]],
+    );
+    check(
+        [says("gate", 1, Signal::Error(because()))],
+        expect![[r#"
         refused by gate: because
-        control:error"#]]);
+        control:error"#]],
+    );
 }
 
 #[test]
@@ -93,7 +117,13 @@ fn a_notice_follows_from_the_event_that_it_is_about() {
 #[test]
 fn handlers_are_asked_by_priority_and_name() {
     let seen = Seen::default();
-    let host = Host::with([noting("d", 100, &seen), noting("b", 7, &seen), noting("a", 100, &seen), noting("c", -5, &seen), noting("aa", 7, &seen)]);
+    let host = Host::with([
+        noting("d", 100, &seen),
+        noting("b", 7, &seen),
+        noting("a", 100, &seen),
+        noting("c", -5, &seen),
+        noting("aa", 7, &seen),
+    ]);
     host.publish(order(1));
     let names: Vec<String> = seen.all().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(names, ["c", "aa", "b", "a", "d"]);
@@ -141,6 +171,31 @@ fn an_amendment_is_what_the_next_handler_sees_and_what_is_appended() {
 }
 
 #[test]
+fn a_publisher_who_repeats_an_amended_event_is_told_of_the_first() {
+    let redact = Scripted::control("redact", 1, &["order:*"], |_, _| amend(&json!({"n": "***"})));
+    let host = Host::with([redact]);
+    let again = Incoming { event_id: Some(Uuid::new_v4()), ..order(1) };
+    let first = host.publish(again.clone());
+    let second = host.publish(again.clone());
+    assert_eq!((told(&second), second.sequence_number), ("duplicate".to_owned(), first.sequence_number));
+    assert!(host.publish(Incoming { payload: Some(Json::trusted("2")), ..again.clone() }).conflict, "other content, same id");
+    let host = Host::over(host.stop(), options(), |_| Vec::new());
+    assert_eq!(told(&host.publish(again)), "duplicate");
+    assert_eq!(told(&host.publish(order(1))), "appended", "the window is about those that came without an id");
+}
+
+#[test]
+fn the_window_is_about_what_was_sent() {
+    let redact = || Scripted::control("redact", 1, &["order:*"], |_, _| amend(&json!({"n": "***"})));
+    let host = Host::with([redact()]);
+    let first = host.publish(order(1));
+    let host = Host::over(host.stop(), options(), |_| vec![redact()]);
+    let again = host.publish(order(1));
+    assert_eq!((told(&again), again.sequence_number), ("duplicate".to_owned(), first.sequence_number));
+    assert_eq!(told(&host.publish(order(2))), "appended");
+}
+
+#[test]
 fn an_amendment_that_no_edge_could_have_sent_is_a_fault() {
     let large = Scripted::control("large", 1, &["order:*"], |_, _| amend(&json!("x".repeat(100))));
     let options = EngineOptions { envelope: EnvelopeLimits { payload_bytes: 50, ..EnvelopeLimits::default() }, ..options() };
@@ -155,11 +210,16 @@ fn an_amendment_that_no_edge_could_have_sent_is_a_fault() {
 
 #[test]
 fn the_decision_record_keeps_who_looked_in_order_and_version() {
-    let host = Host::with([says("second", 2, Signal::Proceed(Some(Json::trusted("2")))), says("first", 1, Signal::Proceed(None)), says("third", 3, Signal::Proceed(None))]);
+    let host = Host::with([
+        says("second", 2, Signal::Proceed(Some(Json::trusted("2")))),
+        says("first", 1, Signal::Proceed(None)),
+        says("third", 3, Signal::Proceed(None)),
+    ]);
     let answer = host.publish(order(1));
     let records = host.engine().store().decisions(answer.sequence_number.unwrap()).unwrap();
     let [record] = &records[..] else { panic!("one record: {records:?}") };
-    let lines: Vec<String> = record.checks.iter().map(|check| format!("{} {} {} {}", check.plugin, check.version, check.answer, check.amended)).collect();
+    let lines: Vec<String> =
+        record.checks.iter().map(|check| format!("{} {} {} {}", check.plugin, check.version, check.answer, check.amended)).collect();
     let version = |name: &str| trackside_model::plugin::Digest::of(name.as_bytes()).short();
     let expected = [
         format!("first {} proceed false", version("first")),
@@ -336,20 +396,29 @@ fn a_chain_whose_budget_is_spent_asks_nobody_any_more() {
     assert_eq!((&*late.answer, late.reason.as_deref()), ("not_asked", Some("the chain's 20 ms were spent before its turn")));
     assert_eq!(seen.len(), 0);
     let host = Host::tuned(options, [slow(), noting("late", 2, &seen).holding()]);
-    assert_eq!(told(&host.publish(order(1))), "busy by late: 'late' cannot answer: the chain's 20 ms were spent before its turn (again in 20 ms)");
+    assert_eq!(
+        told(&host.publish(order(1))),
+        "busy by late: 'late' cannot answer: the chain's 20 ms were spent before its turn (again in 20 ms)"
+    );
 }
 
 #[test]
 fn a_fault_lets_pass_or_holds_as_the_operator_wants_it() {
     let faulty = || Scripted::control("faulty", 1, &["order:*"], |_, _| fault(FaultKind::Trap));
-    let host = check([faulty()], expect![[r#"
+    let host = check(
+        [faulty()],
+        expect![[r#"
         appended
-        plugin:fault order:placed"#]]);
+        plugin:fault order:placed"#]],
+    );
     let told_of = &host.of_type("plugin:fault")[0];
     assert_eq!((told_of.payload.to_value()["kind"].as_str(), told_of.provider_id.as_deref()), (Some("trap"), Some("faulty")));
-    check([faulty().holding()], expect![[r#"
+    check(
+        [faulty().holding()],
+        expect![[r#"
         busy by faulty: 'faulty' cannot answer: trap: a scripted trap (again in 1000 ms)
-        plugin:fault"#]]);
+        plugin:fault"#]],
+    );
 }
 
 #[test]

@@ -128,6 +128,11 @@ pub enum Input {
         /// Its answer, or the fault.
         outcome: Result<Result<Json, Failure>, Fault>,
     },
+    /// A call to a worker was not made: its provider is quarantined, or has gone. Word about the providers follows.
+    NotCalled {
+        /// Which.
+        key: RunKey,
+    },
     /// The workers that there are now.
     Providers(Vec<Provider>),
     /// Where control handlers want to be asked now.
@@ -143,7 +148,7 @@ pub enum Input {
 pub enum Effect {
     /// Ask the control chain; answer with [`Input::Answer`].
     Ask(Question),
-    /// Call a worker; answer with [`Input::Finished`].
+    /// Call a worker; answer with [`Input::Finished`] or [`Input::NotCalled`].
     Run {
         /// Names the call.
         key: RunKey,

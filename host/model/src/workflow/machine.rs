@@ -92,6 +92,7 @@ impl Machine {
             Input::Cancel { workflow_id, reason, by, cause } => self.cancel(&workflow_id, reason, by, cause, env, &mut step),
             Input::Answer { key, verdict, record } => self.answered(&key, verdict, record, env, &mut step),
             Input::Finished { key, outcome } => self.finished(&key, outcome, env, &mut step),
+            Input::NotCalled { key } => self.not_called(&key, env, &mut step),
             Input::Providers(providers) => {
                 self.flight.providers = providers;
                 self.assign_all(env, &mut step);

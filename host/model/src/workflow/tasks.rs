@@ -210,7 +210,26 @@ impl Machine {
         self.assign_all(env, step);
     }
 
+    /// Nobody has done anything yet: the same attempt goes to whoever can take it. Its provider is left out until there is word of it.
+    pub(super) fn not_called(&mut self, key: &RunKey, env: &mut Env<'_>, step: &mut Step) {
+        let Some(run) = self.flight.runs.remove(key) else {
+            step.accepted = false;
+            return;
+        };
+        self.flight.release(&run.provider_id);
+        for provider in self.flight.providers.iter_mut().filter(|provider| provider.provider_id == run.provider_id) {
+            provider.allowed = false;
+        }
+        self.enqueue(&key.workflow_id, key.task);
+        self.assign_all(env, step);
+    }
+
     pub(super) fn attempt_timed_out(&mut self, key: &RunKey, env: &mut Env<'_>, step: &mut Step) {
+        // The timer of a delivery that was not made: the attempt was delivered again, and has a later one.
+        let deadline = self.state.workflows.get(&key.workflow_id).and_then(|workflow| workflow.tasks[key.task].deadline);
+        if deadline.is_some_and(|deadline| deadline > env.now) {
+            return;
+        }
         let Some(run) = self.flight.runs.remove(key) else { return };
         self.flight.release(&run.provider_id);
         step.effects.push(Effect::Cut(key.clone()));

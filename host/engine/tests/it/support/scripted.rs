@@ -10,7 +10,10 @@ use trackside_model::{
     event::{Event, Filter, Metadata, Severity, Text},
     json::Json,
     plugin::{BreakerPolicy, Digest, EffectClass, Grants, Limits, Method, OnFault, PluginInfo, Roles},
-    ports::{BoxFuture, CallReport, Delivery, Failure, Fault, FaultKind, Guest, KvOp, KvRead, KvValue, KvWrite, Outbox, OutboxPublish, Subject, TaskCall, Usage},
+    ports::{
+        BoxFuture, CallReport, Delivery, Failure, Fault, FaultKind, Guest, KvOp, KvRead, KvValue, KvWrite, Outbox, OutboxPublish, Subject,
+        TaskCall, Usage,
+    },
 };
 use uuid::Uuid;
 
@@ -50,7 +53,11 @@ impl Scripted {
     }
 
     /// An observer of what the filter lets through.
-    pub(crate) fn observer(name: &str, filter: Filter, script: impl Fn(&[Arc<Event>], &Delivery) -> Observed + Send + Sync + 'static) -> Self {
+    pub(crate) fn observer(
+        name: &str,
+        filter: Filter,
+        script: impl Fn(&[Arc<Event>], &Delivery) -> Observed + Send + Sync + 'static,
+    ) -> Self {
         let mut info = info(name, Roles { observer: true, ..Roles::default() });
         info.observes = filter;
         Self { info, script: Script::Observer(Box::new(script)) }
