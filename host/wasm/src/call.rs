@@ -57,7 +57,7 @@ pub(crate) async fn guarded_run(pool: &AsyncPool<worker::Guest>, terms: Terms, t
     let answer = match begin(store, started, terms) {
         Ok(()) => {
             let metadata = convert::task_metadata(task);
-            let run = exports.call_run(&mut *store, convert::task(task, &metadata, timeout_ms));
+            let run = exports.call_run(&mut *store, convert::task(task, &metadata, timeout_ms.min(task.timeout_ms)));
             // Epochs end a guest that computes; this ends one that waits.
             let deadline = tokio::time::Instant::from_std(started + Duration::from_millis(timeout_ms));
             match tokio::time::timeout_at(deadline, run).await {

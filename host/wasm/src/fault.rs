@@ -5,12 +5,15 @@ use std::time::Instant;
 
 use trackside_model::ports::{Fault, FaultKind};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
-use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::{I32Exit, ResourceTableError};
 
-use crate::{engines::STACK_BYTES, limits::Refused, state::State};
+use crate::{engines::STACK_BYTES, limits::{RESOURCES, Refused}, state::State};
 
 /// What wasmtime says, without a type of its own, when a guest passes more than the store's hostcall fuel in one go.
 const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// The same for more handles than the store allows.
+const HANDLES: &str = "store handle limit exceeded";
 
 /// A fault that met no limit.
 pub(crate) fn plain(kind: FaultKind, message: impl Into<String>) -> Fault {
@@ -62,6 +65,11 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &State) -> Fault {
         let allowed = state.core.limits.result_bytes;
         let message = format!("it passed more than the {allowed} bytes that result_bytes allows");
         return Fault { kind: FaultKind::Bytes, message, used: allowed.saturating_add(1), allowed };
+    }
+    if text.contains(HANDLES) || matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        let allowed = RESOURCES as u64;
+        let message = format!("it held more than the {allowed} resources that an instance may hold at a time");
+        return Fault { kind: FaultKind::Tables, message, used: allowed.saturating_add(1), allowed };
     }
     if text.contains("resource limit exceeded") {
         let allowed = u64::from(state.core.limits.instances);

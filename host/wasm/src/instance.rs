@@ -19,7 +19,7 @@ use wasmtime::{
 use crate::{
     bindings::exports::trackside::{packed, plugin},
     fault,
-    limits::Limiter,
+    limits::{Limiter, RESOURCES},
     linker::stdio::Stdio,
     state::{Call, Cause, Core, State},
     wasi,
@@ -151,7 +151,7 @@ impl<R: RoleExports> Role<R> {
     /// # Errors
     /// The fault of the component's own start, or that there is no room.
     pub(crate) fn make(&self, started: Instant, timeout_ms: u64) -> Result<Live<R>, Fault> {
-        let mut store = self.store(started, timeout_ms, on_tick)?;
+        let mut store = self.store(started, timeout_ms, false)?;
         let made = self.pre.instantiate(&mut store).and_then(|instance| R::load(&self.indices, &mut store, &instance));
         live(made, store)
     }
@@ -161,12 +161,12 @@ impl<R: RoleExports> Role<R> {
     /// # Errors
     /// As [`Role::make`].
     pub(crate) async fn make_async(&self, started: Instant, timeout_ms: u64) -> Result<Live<R>, Fault> {
-        let mut store = self.store(started, timeout_ms, on_tick_async)?;
+        let mut store = self.store(started, timeout_ms, true)?;
         let made = self.pre.instantiate_async(&mut store).await.and_then(|instance| R::load(&self.indices, &mut store, &instance));
         live(made, store)
     }
 
-    fn store(&self, started: Instant, timeout_ms: u64, on_tick: OnTick) -> Result<Store<State>, Fault> {
+    fn store(&self, started: Instant, timeout_ms: u64, suspends: bool) -> Result<Store<State>, Fault> {
         let core = Arc::clone(&self.core);
         let limits = &core.limits;
         let stdio = Stdio::new(limits.log_bytes);
@@ -174,11 +174,14 @@ impl<R: RoleExports> Role<R> {
         let limiter = Limiter::new(limits);
         let result_bytes = usize::try_from(limits.result_bytes).unwrap_or(usize::MAX);
         let call = Call::new(started, timeout_ms, Timestamp::default(), Cause::None);
-        let state = State { limiter, call, stdio, wasi, table: ResourceTable::new(), core };
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        let state = State { limiter, call, stdio, wasi, table, core, suspends };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(result_bytes);
-        store.epoch_deadline_callback(on_tick);
+        store.set_max_component_handles(RESOURCES);
+        store.epoch_deadline_callback(if suspends { on_tick_async } else { on_tick });
         arm(&mut store, started).map_err(|error| fault::of_error(&error, store.data()))?;
         Ok(store)
     }
@@ -194,13 +197,12 @@ fn live<R>(made: wasmtime::Result<R>, store: Store<State>) -> Result<Live<R>, Fa
 /// Gives the store a call's fuel, and has it look at the clock before the call's time is up. `now` is a recent reading of the clock.
 pub(crate) fn arm(store: &mut Store<State>, now: Instant) -> wasmtime::Result<()> {
     let fuel = store.data().core.limits.fuel;
-    let ticks = ticks_until(store.data().call.deadline.saturating_duration_since(now));
+    let state = store.data();
+    let ticks = if state.suspends { YIELD_TICKS } else { ticks_until(state.call.deadline.saturating_duration_since(now)) };
     store.set_fuel(fuel)?;
     store.set_epoch_deadline(ticks);
     Ok(())
 }
-
-type OnTick = fn(StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline>;
 
 /// When to look next. The ticker may be late under load but never early by much, so an eighth is left for a second look.
 fn ticks_until(left: Duration) -> u64 {

@@ -22,6 +22,8 @@ pub const HOST_CALL_BYTES: u64 = 64;
 pub const LOG_LINE_BYTES: u64 = 16;
 /// Random bytes that one call of `wasi:random` gives.
 pub const RANDOM_BYTES: u64 = 1 << 20;
+/// Resources of WASI (streams, pollables, files) that an instance holds at a time.
+pub const RESOURCES: usize = 10_000;
 /// Milliseconds that `describe` has.
 pub const DESCRIBE_TIMEOUT_MS: u64 = 2_000;
 /// Fuel that `describe` has.

@@ -34,6 +34,7 @@ struct Slots<R> {
 pub(crate) struct Lease<'a, R: RoleExports> {
     pool: &'a Pool<R>,
     live: Option<Live<R>>,
+    returned: bool,
 }
 
 impl<R: RoleExports> Pool<R> {
@@ -56,7 +57,7 @@ impl<R: RoleExports> Pool<R> {
         let mut slots = self.slots.lock();
         loop {
             if let Some(live) = slots.idle.pop() {
-                return Ok(Lease { pool: self, live: Some(live) });
+                return Ok(Lease { pool: self, live: Some(live), returned: false });
             }
             if slots.live < self.most {
                 slots.live += 1;
@@ -69,7 +70,7 @@ impl<R: RoleExports> Pool<R> {
         }
         drop(slots);
         // From here the slot is the lease's, so that a failure frees it.
-        let mut lease = Lease { pool: self, live: None };
+        let mut lease = Lease { pool: self, live: None, returned: false };
         lease.live = Some(self.role.make(started, timeout_ms)?);
         Ok(lease)
     }
@@ -89,16 +90,18 @@ impl<R: RoleExports> Lease<'_, R> {
 
     fn put_back(mut self) {
         if let Some(live) = self.live.take() {
-            let mut slots = self.pool.slots.lock();
-            slots.idle.push(live);
-            // `drop` takes one off for whoever is not given back.
-            slots.live += 1;
+            self.pool.slots.lock().idle.push(live);
+            self.pool.freed.notify_one();
+            self.returned = true;
         }
     }
 }
 
 impl<R: RoleExports> Drop for Lease<'_, R> {
     fn drop(&mut self) {
+        if self.returned {
+            return;
+        }
         // The store goes before its slot is free: the pool of all plugins has room for it then.
         drop(self.live.take());
         self.pool.slots.lock().live -= 1;

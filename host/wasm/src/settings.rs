@@ -381,6 +381,6 @@ mod tests {
         check("[grants]\npublish = ['order']", expect![[r#"line 2: type pattern 'order' is malformed: event type 'order' is one word; write 'component:action', for example 'order:happened'"#]]);
         check("[[grants.folders]]\npath = '.'\nguest = 'x'", expect!["line 1: folders: guest = 'x' is where the plugin sees the folder: give an absolute path such as '/input'"]);
         check("[grants]\nfolders = [{path = '/nowhere/at/all', guest = '/x'}]", expect!["line 2: folders: /nowhere/at/all is not a folder of this machine"]);
-        check("a = \n", expect![[""]]);
+        check("a = \n", expect!["line 1: string values must be quoted, expected literal string"]);
     }
 }

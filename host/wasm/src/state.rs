@@ -173,6 +173,8 @@ pub(crate) struct State {
     pub(crate) stdio: Stdio,
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
+    /// Whether its calls are futures, and let others go on now and then.
+    pub(crate) suspends: bool,
 }
 
 impl State {

@@ -88,6 +88,7 @@ impl Drop for Ticker {
 
 fn tick(shared: &Shared, engines: &[Engine]) {
     let mut idle = 0;
+    park(shared);
     while !shared.stop.load(Ordering::SeqCst) {
         if shared.running.load(Ordering::SeqCst) > 0 {
             idle = 0;

@@ -1,0 +1,11 @@
+//! Guests at the port: each limit, each host interface, each way in which loading fails, over real components.
+//! Leaves events, breakers and neighbours to the whole-system tests.
+
+mod compile;
+mod events;
+mod faults;
+mod kv;
+mod load;
+mod roles;
+mod support;
+mod wasi;
