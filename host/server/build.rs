@@ -91,7 +91,21 @@ fn scrubbed(program: impl AsRef<std::ffi::OsStr>) -> Command {
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         let cargos = text.starts_with("CARGO") || text.starts_with("RUSTC") || text.starts_with("DEP_");
-        let scrub = cargos || matches!(&*text, "RUSTFLAGS" | "RUSTDOCFLAGS" | "TARGET" | "HOST" | "PROFILE" | "OPT_LEVEL" | "DEBUG" | "OUT_DIR" | "NUM_JOBS" | "CLIPPY_ARGS" | "CLIPPY_CONF_DIR");
+        let scrub = cargos
+            || matches!(
+                &*text,
+                "RUSTFLAGS"
+                    | "RUSTDOCFLAGS"
+                    | "TARGET"
+                    | "HOST"
+                    | "PROFILE"
+                    | "OPT_LEVEL"
+                    | "DEBUG"
+                    | "OUT_DIR"
+                    | "NUM_JOBS"
+                    | "CLIPPY_ARGS"
+                    | "CLIPPY_CONF_DIR"
+            );
         if scrub && !KEPT.iter().any(|kept| text.starts_with(kept)) {
             command.env_remove(&name);
         }
@@ -130,7 +144,9 @@ fn write_shipped(root: &Path, target_dir: &Path, out: &Path) -> Result<(), Strin
     for plugin in PLUGINS {
         let component = copy(&built.join(format!("{}.wasm", plugin.replace('-', "_"))), &out.join(format!("{plugin}.wasm")))?;
         let settings = copy(&root.join("plugins").join(plugin).join(format!("{plugin}.toml")), &out.join(format!("{plugin}.toml")))?;
-        source.push_str(&format!("    Shipped {{ name: {plugin:?}, component: include_bytes!({component:?}), settings: include_str!({settings:?}) }},\n"));
+        source.push_str(&format!(
+            "    Shipped {{ name: {plugin:?}, component: include_bytes!({component:?}), settings: include_str!({settings:?}) }},\n"
+        ));
     }
     source.push_str("];\n");
     write_if_changed(&out.join("shipped.rs"), source.as_bytes())

@@ -14,8 +14,20 @@ pub const DEFAULT_LIMIT: usize = 100;
 pub const MAX_LIMIT: usize = 1_000;
 
 /// What a listing of events may be asked.
-pub const LIST_PARAMS: [&str; 12] =
-    ["type", "severity", "source", "correlation_id", "workflow_id", "task_id", "provider_id", "since", "until", "after", "limit", "narration"];
+pub const LIST_PARAMS: [&str; 12] = [
+    "type",
+    "severity",
+    "source",
+    "correlation_id",
+    "workflow_id",
+    "task_id",
+    "provider_id",
+    "since",
+    "until",
+    "after",
+    "limit",
+    "narration",
+];
 /// What a stream of events may be asked: it has no pages.
 pub const STREAM_PARAMS: [&str; 11] =
     ["type", "severity", "source", "correlation_id", "workflow_id", "task_id", "provider_id", "since", "until", "after", "narration"];
@@ -164,7 +176,14 @@ mod tests {
 
     fn check(pairs: &[(&str, &str)], expected: Expect) {
         let actual = match EventParams::parse(pairs.iter().copied(), &LIST_PARAMS) {
-            Ok(params) => format!("{:?} {:?} {} {} {}", params.filter.event_types.map(|patterns| patterns.len()), params.filter.workflow_ids, params.limit, params.narration, params.after.unwrap_or_default()),
+            Ok(params) => format!(
+                "{:?} {:?} {} {} {}",
+                params.filter.event_types.map(|patterns| patterns.len()),
+                params.filter.workflow_ids,
+                params.limit,
+                params.narration,
+                params.after.unwrap_or_default()
+            ),
             Err(error) => error.to_string(),
         };
         expected.assert_eq(&actual);
@@ -177,17 +196,37 @@ mod tests {
 
     #[test]
     fn lists_are_written_with_commas_or_repeated() {
-        check(&[("type", "task:*,workflow:**"), ("type", "NodeStarted"), ("workflow_id", "a"), ("limit", "1000"), ("narration", "false"), ("after", "7.2")], expect![[r#"Some(3) Some(["a"]) 1000 false 7.2"#]]);
+        check(
+            &[
+                ("type", "task:*,workflow:**"),
+                ("type", "NodeStarted"),
+                ("workflow_id", "a"),
+                ("limit", "1000"),
+                ("narration", "false"),
+                ("after", "7.2"),
+            ],
+            expect![[r#"Some(3) Some(["a"]) 1000 false 7.2"#]],
+        );
     }
 
     #[test]
     fn wrong_pairs_are_named_and_helped() {
         check(&[("typ", "a:b")], expect!["unknown query parameter 'typ'; did you mean 'type'?"]);
-        check(&[("zzz", "")], expect!["unknown query parameter 'zzz'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, since, until, after, limit, narration"]);
+        check(
+            &[("zzz", "")],
+            expect![
+                "unknown query parameter 'zzz'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, since, until, after, limit, narration"
+            ],
+        );
         check(&[("limit", "0")], expect!["limit: '0' is not a number from 1 to 1000"]);
         check(&[("limit", "1001")], expect!["limit: '1001' is not a number from 1 to 1000"]);
         check(&[("limit", "5"), ("limit", "6")], expect!["limit: is given twice"]);
-        check(&[("type", "task")], expect!["type: type pattern 'task' is malformed: event type 'task' is one word; write 'component:action', for example 'task:happened'"]);
+        check(
+            &[("type", "task")],
+            expect![
+                "type: type pattern 'task' is malformed: event type 'task' is one word; write 'component:action', for example 'task:happened'"
+            ],
+        );
         check(&[("severity", "loud")], expect!["severity: severity 'loud' is not one of debug, info, warning, error, critical"]);
         check(&[("since", "yesterday")], expect!["since: 'yesterday' is not an RFC 3339 time after 1970, such as 2026-01-31T10:30:00Z"]);
         check(&[("after", "x")], expect!["after: 'x' is not a position; write a sequence number such as 12, or 12.3 for a part of it"]);

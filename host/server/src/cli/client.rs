@@ -85,7 +85,10 @@ impl TokenArg {
         let data_dir = env::var_os("TRACKSIDE_DATA_DIR").map_or_else(|| crate::config::Config::default().data_dir, PathBuf::from);
         let path = self.token_file.clone().unwrap_or_else(|| data_dir.join("token"));
         let text = fs::read_to_string(&path).map_err(|error| {
-            CliError::Failed(format!("{}: {error}; name the host's token with --token-file FILE (a host prints where it is) or {TOKEN_VARIABLE}", path.display()))
+            CliError::Failed(format!(
+                "{}: {error}; name the host's token with --token-file FILE (a host prints where it is) or {TOKEN_VARIABLE}",
+                path.display()
+            ))
         })?;
         Ok(text.trim().to_owned())
     }
@@ -94,7 +97,8 @@ impl TokenArg {
 impl Client {
     /// Asks for something.
     pub(super) fn get(&self, path: &str, query: &[(String, String)]) -> Result<Answered, CliError> {
-        let request = self.agent.get(format!("{}{path}", self.base)).query_pairs(query.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let request =
+            self.agent.get(format!("{}{path}", self.base)).query_pairs(query.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         self.whole(request.call())
     }
 
@@ -109,7 +113,8 @@ impl Client {
 
     /// The lines of an answer that goes on, as they come.
     pub(super) fn lines(&self, path: &str, query: &[(String, String)]) -> Result<impl BufRead + use<>, CliError> {
-        let request = self.agent.get(format!("{}{path}", self.base)).query_pairs(query.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let request =
+            self.agent.get(format!("{}{path}", self.base)).query_pairs(query.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let response = request.call().map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
             return Ok(BufReader::new(response.into_body().into_reader()));
@@ -131,7 +136,10 @@ impl Client {
             ureq::Error::Io(error) => error.to_string(),
             other => other.to_string(),
         };
-        CliError::Unreachable(format!("no host answers at {}: {why}; start one with `trackside run`, or name another with --url", self.base))
+        CliError::Unreachable(format!(
+            "no host answers at {}: {why}; start one with `trackside run`, or name another with --url",
+            self.base
+        ))
     }
 
     /// The address, for messages.
@@ -154,7 +162,8 @@ impl Answered {
 
     /// The answer's JSON, whatever it says.
     pub(super) fn json(&self) -> Result<Value, CliError> {
-        serde_json::from_str(&self.text).map_err(|error| CliError::Failed(format!("the answer is no JSON ({error}); is this a Trackside host?")))
+        serde_json::from_str(&self.text)
+            .map_err(|error| CliError::Failed(format!("the answer is no JSON ({error}); is this a Trackside host?")))
     }
 
     /// What a problem document says, for people.

@@ -179,7 +179,14 @@ mod tests {
 
     #[test]
     fn wrong_calls_are_refused() {
-        for line in ["trackside", "trackside evnets", "trackside events --typ x", "trackside publish", "trackside submit", "trackside publish f --type a:b"] {
+        for line in [
+            "trackside",
+            "trackside evnets",
+            "trackside events --typ x",
+            "trackside publish",
+            "trackside submit",
+            "trackside publish f --type a:b",
+        ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

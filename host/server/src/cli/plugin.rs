@@ -89,7 +89,11 @@ fn list(json: bool, host: &HostArg) -> Result<(), CliError> {
         out.line(&line)?;
     }
     for refused in answer["refused"].as_array().into_iter().flatten() {
-        out.line(&format!("refused: {}: {}", refused["name"].as_str().unwrap_or_default(), refused["reason"].as_str().unwrap_or_default()))?;
+        out.line(&format!(
+            "refused: {}: {}",
+            refused["name"].as_str().unwrap_or_default(),
+            refused["reason"].as_str().unwrap_or_default()
+        ))?;
     }
     Ok(())
 }
@@ -149,7 +153,10 @@ fn reload(name: &str, json: bool, token: &TokenArg, host: &HostArg) -> Result<()
     }
     let answer = answered.done()?;
     match answer["outcome"].as_str() {
-        Some("loaded") => out.line(&format!("{name} is in service, version {}", print::clip(answer["plugin"]["version"].as_str().unwrap_or_default(), 12).replace('…', ""))),
+        Some("loaded") => out.line(&format!(
+            "{name} is in service, version {}",
+            print::clip(answer["plugin"]["version"].as_str().unwrap_or_default(), 12).replace('…', "")
+        )),
         _ => out.line(&format!("{name} is out of service")),
     }
 }

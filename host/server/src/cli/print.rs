@@ -28,7 +28,9 @@ impl Out {
     /// Standard output; colours only on a terminal, and where `NO_COLOR` does not forbid them.
     pub fn new() -> Self {
         let stdout = io::stdout();
-        let colours = stdout.is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let colours = stdout.is_terminal()
+            && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && env::var_os("TERM").is_none_or(|term| term != "dumb");
         Self { stdout: stdout.lock(), colours }
     }
 
@@ -215,7 +217,9 @@ mod tests {
 
     #[test]
     fn durations_are_said_as_people_do() {
-        for (ms, said) in [(0.25, "250 µs"), (3.0, "3 ms"), (3.25, "3.2 ms"), (250.0, "250 ms"), (1_500.0, "1.5 s"), (125_000.0, "2 min 5 s")] {
+        for (ms, said) in
+            [(0.25, "250 µs"), (3.0, "3 ms"), (3.25, "3.2 ms"), (250.0, "250 ms"), (1_500.0, "1.5 s"), (125_000.0, "2 min 5 s")]
+        {
             assert_eq!(duration(ms), said);
         }
     }

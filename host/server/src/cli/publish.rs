@@ -221,7 +221,8 @@ impl Tally {
             return Err(answered.refusal());
         }
         for line in answered.text.lines() {
-            let mut answer: Value = serde_json::from_str(line).map_err(|error| CliError::Failed(format!("the answer is no JSON: {error}")))?;
+            let mut answer: Value =
+                serde_json::from_str(line).map_err(|error| CliError::Failed(format!("the answer is no JSON: {error}")))?;
             let number = answer["line"].as_u64().map_or(0, |number| number as usize + from - 1);
             if let Some(members) = answer.as_object_mut() {
                 members.insert("line".to_owned(), json!(number));
@@ -234,7 +235,11 @@ impl Tally {
     fn count(&mut self, answer: &Value, place: &str) -> Result<(), CliError> {
         self.many = true;
         let taken = answer["status"].as_u64().is_some_and(|status| status < 400);
-        if taken { self.taken += 1 } else { self.refused += 1 }
+        if taken {
+            self.taken += 1
+        } else {
+            self.refused += 1
+        }
         if self.json {
             return self.out.line(&answer.to_string());
         }

@@ -56,7 +56,12 @@ async fn host(source: Source) -> Result<(), CliError> {
     {
         let mut out = Out::new();
         out.line(&format!("listening on http://{}", host.address()))?;
-        out.line(&format!("plugins in {} ({} in service, {} refused)", plugin_dir.display(), host.engine().plugins().len(), host.plugins().refused().len()))?;
+        out.line(&format!(
+            "plugins in {} ({} in service, {} refused)",
+            plugin_dir.display(),
+            host.engine().plugins().len(),
+            host.plugins().refused().len()
+        ))?;
         out.line(&format!("data in {}", data_dir.display()))?;
         out.line(&format!("token in {}", host.token_path().display()))?;
         if let Some(file) = source.file {
@@ -81,7 +86,10 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self, CliError> {
         let failed = |error| CliError::Failed(format!("failed to listen for signals: {error}"));
-        Ok(Self { interrupt: signal(SignalKind::interrupt()).map_err(failed)?, terminate: signal(SignalKind::terminate()).map_err(failed)? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {

@@ -49,7 +49,8 @@ impl SourceArg {
         match &self.data {
             None => self.host.client().map(Source::Host),
             Some(data_dir) => {
-                let store = Store::open_read_only(data_dir).map_err(|error| CliError::Failed(format!("{}: {error}", data_dir.display())))?;
+                let store =
+                    Store::open_read_only(data_dir).map_err(|error| CliError::Failed(format!("{}: {error}", data_dir.display())))?;
                 Ok(Source::Directory(store))
             }
         }

@@ -248,7 +248,12 @@ mod tests {
     use super::*;
 
     fn view(tasks: &[(&str, &[&str])]) -> View {
-        let tasks: Vec<Value> = tasks.iter().map(|(id, dependencies)| json!({"id": id, "method": "a/b", "dependencies": dependencies, "status": "completed", "attempts": 1})).collect();
+        let tasks: Vec<Value> = tasks
+            .iter()
+            .map(
+                |(id, dependencies)| json!({"id": id, "method": "a/b", "dependencies": dependencies, "status": "completed", "attempts": 1}),
+            )
+            .collect();
         View::read(&json!({"workflow_id": "w", "name": "n", "status": "running", "correlation_id": "w", "submitted_at": "2026-01-31T10:30:00Z", "tasks": tasks})).unwrap()
     }
 

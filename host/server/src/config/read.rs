@@ -167,7 +167,9 @@ fn check_entry(
     let written = name.get_ref().as_ref();
     let place = at(name.span().start);
     let checked = match KEYS.iter().find(|key| key.section == section && key.name == written) {
-        Some(key) => plain(value.get_ref()).map_err(|kind| wrong_kind(key, kind)).and_then(|value| check_value(key, value).map(|value| (key, value))),
+        Some(key) => {
+            plain(value.get_ref()).map_err(|kind| wrong_kind(key, kind)).and_then(|value| check_value(key, value).map(|value| (key, value)))
+        }
         None => Err(unknown_key(section, written)),
     };
     match checked {
@@ -310,7 +312,8 @@ fn misspelt(environment: &BTreeMap<String, String>) -> Vec<String> {
         // The prefix is alike in all of them and would make everything near.
         let stem = |name: &str| name.trim_start_matches("TRACKSIDE_").to_owned();
         let stems: Vec<String> = known.iter().map(|name| stem(name)).collect();
-        if let Some(near) = nearest(&stem(name), stems.iter().map(String::as_str)).filter(|near| near.len().abs_diff(stem(name).len()) < 4) {
+        if let Some(near) = nearest(&stem(name), stems.iter().map(String::as_str)).filter(|near| near.len().abs_diff(stem(name).len()) < 4)
+        {
             warnings.push(format!("the variable {name} sets nothing; did you mean TRACKSIDE_{near}?"));
         }
     }
@@ -370,19 +373,35 @@ mod tests {
         );
         check("a = \n", expect!["f:1: string values must be quoted; expected literal string"]);
         check("http = 3", expect!["f:1: 'http' is a section; write [http] with its keys below"]);
-        check("[http]\nlisten = '127.0.0.1:1'", expect!["f:2: unknown key 'listen' in [http]; it belongs at the top of the file, before the first section"]);
+        check(
+            "[http]\nlisten = '127.0.0.1:1'",
+            expect!["f:2: unknown key 'listen' in [http]; it belongs at the top of the file, before the first section"],
+        );
     }
 
     #[test]
     fn addresses_beyond_loopback_are_refused() {
-        check("listen = '0.0.0.0:80'", expect!["f:1: listen: 0.0.0.0:80 is reachable from other machines, which needs TLS and tokens that this version does not have; listen on 127.0.0.1:80 or [::1]:80"]);
-        check("listen = 'localhost'", expect!["f:1: listen: 'localhost' is not an address and a port, such as 127.0.0.1:7070 or [::1]:7070"]);
+        check(
+            "listen = '0.0.0.0:80'",
+            expect![
+                "f:1: listen: 0.0.0.0:80 is reachable from other machines, which needs TLS and tokens that this version does not have; listen on 127.0.0.1:80 or [::1]:80"
+            ],
+        );
+        check(
+            "listen = 'localhost'",
+            expect!["f:1: listen: 'localhost' is not an address and a port, such as 127.0.0.1:7070 or [::1]:7070"],
+        );
     }
 
     #[test]
     fn levels_are_levels() {
         check("log.level = 'info,trackside_wasm=debug'", expect!["127.0.0.1:7070 info,trackside_wasm=debug 16777216"]);
-        check("log.level = 'loud'", expect!["f:1: log.level: 'loud' is not a level (trace, debug, info, warn, error, off) or a list such as 'info,trackside_wasm=debug'"]);
+        check(
+            "log.level = 'loud'",
+            expect![
+                "f:1: log.level: 'loud' is not a level (trace, debug, info, warn, error, off) or a list such as 'info,trackside_wasm=debug'"
+            ],
+        );
     }
 
     #[test]
@@ -403,7 +422,10 @@ mod tests {
         let flags = Overrides { file: Some("/nowhere.toml".into()), listen: Some("7070".to_owned()), ..Overrides::default() };
         let errors = Config::read(&flags, &environment).unwrap_err().to_string();
         assert!(errors.contains("/nowhere.toml: No such file"), "{errors}");
-        assert!(errors.contains("TRACKSIDE_STOP_GRACE_MS: stop.grace_ms: expected a whole number (milliseconds), found 'soon'"), "{errors}");
+        assert!(
+            errors.contains("TRACKSIDE_STOP_GRACE_MS: stop.grace_ms: expected a whole number (milliseconds), found 'soon'"),
+            "{errors}"
+        );
         assert!(errors.contains("--listen: listen: '7070' is not an address and a port"), "{errors}");
     }
 

@@ -126,7 +126,10 @@ fn not_submitted(error: &SubmitError) -> Problem {
     match error {
         SubmitError::Rejected(rejection) => rejected(rejection),
         SubmitError::Definition(errors) => {
-            let listed: Vec<Value> = errors.iter().map(|error| serde_json::json!({"line": error.line, "place": error.place, "message": error.message})).collect();
+            let listed: Vec<Value> = errors
+                .iter()
+                .map(|error| serde_json::json!({"line": error.line, "place": error.place, "message": error.message}))
+                .collect();
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             let count = if errors.len() == 1 { "one error".to_owned() } else { format!("{} errors", errors.len()) };
             let detail = format!("the definition has {count}: {}", lines.join("; "));

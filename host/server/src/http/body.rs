@@ -51,9 +51,9 @@ pub(super) fn media_of(headers: &HeaderMap, known: &[Media]) -> Result<Media, Pr
     let text = given.to_str().unwrap_or_default();
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default();
-    let other_charset = parts.filter_map(|part| part.split_once('=')).any(|(key, value)| {
-        key.trim().eq_ignore_ascii_case("charset") && !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-    });
+    let other_charset = parts
+        .filter_map(|part| part.split_once('='))
+        .any(|(key, value)| key.trim().eq_ignore_ascii_case("charset") && !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"));
     match known.iter().find(|media| name.eq_ignore_ascii_case(media.name())) {
         Some(_) if other_charset => Err(refused(format!("the content type '{text}' is in another character set than UTF-8"))),
         Some(media) => Ok(*media),
@@ -96,7 +96,10 @@ impl Pieces {
             Ok(Some(Ok(piece))) => Ok(Some(piece)),
             Ok(Some(Err(error))) => Err(Problem::refused(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))),
             Err(_) => {
-                let detail = format!("nothing of the body came for {} ms (http.read_timeout_ms in the host's configuration)", self.timeout.as_millis());
+                let detail = format!(
+                    "nothing of the body came for {} ms (http.read_timeout_ms in the host's configuration)",
+                    self.timeout.as_millis()
+                );
                 Err(Problem::refused(StatusCode::REQUEST_TIMEOUT, detail))
             }
         }
@@ -126,7 +129,10 @@ pub(super) async fn text(body: Body, limit: BodyLimit, read_timeout_ms: u64) -> 
         return Err(limit.exceeded("the body"));
     }
     String::from_utf8(bytes).map_err(|error| {
-        Problem::refused(StatusCode::BAD_REQUEST, format!("the body is not UTF-8: byte {} is no character", error.utf8_error().valid_up_to()))
+        Problem::refused(
+            StatusCode::BAD_REQUEST,
+            format!("the body is not UTF-8: byte {} is no character", error.utf8_error().valid_up_to()),
+        )
     })
 }
 
@@ -181,7 +187,10 @@ mod tests {
         assert_eq!(check(Some("Application/JSON; charset=UTF-8"), &known), Ok(Media::Json));
         assert_eq!(check(Some("application/x-ndjson"), &known), Ok(Media::Ndjson));
         assert_eq!(check(None, &known).unwrap_err(), "415 there is no Content-Type; send application/json or application/x-ndjson");
-        assert_eq!(check(Some("text/plain"), &known).unwrap_err(), "415 the content type 'text/plain' is not taken; send application/json or application/x-ndjson");
+        assert_eq!(
+            check(Some("text/plain"), &known).unwrap_err(),
+            "415 the content type 'text/plain' is not taken; send application/json or application/x-ndjson"
+        );
         assert!(check(Some("application/yaml"), &known).is_err());
         assert!(check(Some("application/json; charset=latin1"), &known).is_err());
     }

@@ -82,7 +82,11 @@ fn read_array(api: &Api, envelope: &Envelope, text: &str) -> Result<Vec<Incoming
     let events: Vec<&RawValue> =
         serde_json::from_str(text).map_err(|error| answer::rejected(&Rejection::malformed("", error.to_string())))?;
     if events.len() > api.limits.batch_events {
-        let what = format!("{} events are more than the {} allowed in one array (http.batch_events in the host's configuration)", events.len(), api.limits.batch_events);
+        let what = format!(
+            "{} events are more than the {} allowed in one array (http.batch_events in the host's configuration)",
+            events.len(),
+            api.limits.batch_events
+        );
         return Err(Problem::refused(StatusCode::PAYLOAD_TOO_LARGE, format!("{what}; send NDJSON, or several arrays")));
     }
     let now = trackside_engine::now();
@@ -141,4 +145,3 @@ pub(super) async fn explain(State(api): State<Arc<Api>>, Path(id): Path<String>,
 fn explained(store: &ReadStore, id: &crate::explain::EventId) -> Result<Option<Explained>, ReadError> {
     Explained::find(store, id)
 }
-

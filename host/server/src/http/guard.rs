@@ -54,9 +54,10 @@ fn single<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Result<Optio
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => {
-            value.to_str().map(Some).map_err(|_| Problem::refused(StatusCode::BAD_REQUEST, format!("the header '{name}' is not plain text")))
-        }
+        (Some(value), None) => value
+            .to_str()
+            .map(Some)
+            .map_err(|_| Problem::refused(StatusCode::BAD_REQUEST, format!("the header '{name}' is not plain text"))),
         (Some(_), Some(_)) => Err(Problem::refused(StatusCode::BAD_REQUEST, format!("the header '{name}' stands there twice"))),
     }
 }
@@ -159,7 +160,8 @@ mod tests {
         for (name, value) in headers {
             map.append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        check_host(listen.parse().unwrap(), &Uri::from_static("/v1/events"), &map).map_err(|problem| format!("{} {}", problem.status().as_u16(), problem.detail()))
+        check_host(listen.parse().unwrap(), &Uri::from_static("/v1/events"), &map)
+            .map_err(|problem| format!("{} {}", problem.status().as_u16(), problem.detail()))
     }
 
     #[test]
@@ -172,7 +174,18 @@ mod tests {
 
     #[test]
     fn other_names_and_ports_are_not() {
-        for host in ["evil.example:7070", "localhost", "localhost:7071", "localhost.evil.example:7070", "127.0.0.1.evil.example:7070", "10.0.0.1:7070", "", ":7070", "[::1]", "localhost:x"] {
+        for host in [
+            "evil.example:7070",
+            "localhost",
+            "localhost:7071",
+            "localhost.evil.example:7070",
+            "127.0.0.1.evil.example:7070",
+            "10.0.0.1:7070",
+            "",
+            ":7070",
+            "[::1]",
+            "localhost:x",
+        ] {
             assert!(check("127.0.0.1:7070", &[("host", host)]).is_err(), "{host}");
         }
         assert!(check("127.0.0.1:7070", &[]).unwrap_err().contains("must have a Host header"));
@@ -183,7 +196,9 @@ mod tests {
     fn only_the_own_origin_may() {
         let with = |origin| check("127.0.0.1:7070", &[("host", "localhost:7070"), ("origin", origin)]);
         assert_eq!(with("http://localhost:7070"), Ok(()));
-        for origin in ["null", "http://evil.example", "http://127.0.0.1:7070", "https://localhost:7070", "http://localhost:7070.evil.example"] {
+        for origin in
+            ["null", "http://evil.example", "http://127.0.0.1:7070", "https://localhost:7070", "http://localhost:7070.evil.example"]
+        {
             assert!(with(origin).unwrap_err().starts_with("403"), "{origin}");
         }
     }
@@ -213,7 +228,13 @@ mod tests {
         assert_eq!(carried(None), Ok(false));
         assert_eq!(carried(Some(format!("Bearer {}", token.secret))), Ok(true));
         assert_eq!(carried(Some(format!("bearer {}", token.secret))), Ok(true));
-        for wrong in [token.secret.clone(), format!("Basic {}", token.secret), "Bearer ".to_owned(), format!("Bearer {}0", token.secret), format!("Bearer {}", "0".repeat(64))] {
+        for wrong in [
+            token.secret.clone(),
+            format!("Basic {}", token.secret),
+            "Bearer ".to_owned(),
+            format!("Bearer {}0", token.secret),
+            format!("Bearer {}", "0".repeat(64)),
+        ] {
             assert_eq!(carried(Some(wrong)), Err(401));
         }
     }

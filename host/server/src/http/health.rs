@@ -59,7 +59,10 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>, uri: Uri) -> Result<Resp
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, trouble));
     }
     not_ready(&api)?;
-    Ok(answer::json(StatusCode::OK, &json!({"status": "ready", "plugins": api.engine.plugins().len(), "refused": api.plugins.refused().len()})))
+    Ok(answer::json(
+        StatusCode::OK,
+        &json!({"status": "ready", "plugins": api.engine.plugins().len(), "refused": api.plugins.refused().len()}),
+    ))
 }
 
 /// Whether the host can take work; before that, control handlers may be missing that would have steered it.

@@ -1,13 +1,7 @@
 //! The listener and its connections: bounded in number and in how long they may dawdle, and all of them brought to an end at the stop.
 //! What a request is answered is the router's.
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -85,7 +79,12 @@ pub struct Server {
 
 impl Server {
     /// Serves; the router is made once it is known what tells its streams of the stop.
-    pub(crate) fn start(listener: Listener, limits: &config::Http, tasks: &Tasks, router: impl FnOnce(watch::Receiver<bool>) -> Router) -> Self {
+    pub(crate) fn start(
+        listener: Listener,
+        limits: &config::Http,
+        tasks: &Tasks,
+        router: impl FnOnce(watch::Receiver<bool>) -> Router,
+    ) -> Self {
         let (stop, stopping) = watch::channel(false);
         let (finished, done) = oneshot::channel();
         let serving = Serving { router: router(stopping.clone()), limits: limits.clone(), stopping };

@@ -30,13 +30,13 @@ use trackside_engine::Engine;
 use trackside_model::{event::EnvelopeLimits, text::nearest};
 use trackside_store::{ReadError, Store};
 
+pub(crate) use self::request::CLI_AGENT;
 pub use self::{
     guard::Token,
     health::Readiness,
     listener::{BindError, Listener, Server},
     problem::Problem,
 };
-pub(crate) use self::request::CLI_AGENT;
 use crate::{config, plugins::Plugins};
 
 /// What every route is given.
@@ -54,7 +54,8 @@ pub struct Api {
 }
 
 /// The paths, for the hint at a wrong one.
-const PATHS: [&str; 7] = ["/v1/events", "/v1/events/stream", "/v1/workflows", "/v1/workflows/{id}/cancel", "/v1/plugins", "/healthz", "/readyz"];
+const PATHS: [&str; 7] =
+    ["/v1/events", "/v1/events/stream", "/v1/workflows", "/v1/workflows/{id}/cancel", "/v1/plugins", "/healthz", "/readyz"];
 
 impl Api {
     /// What the routes need, on a listener at `listen`.

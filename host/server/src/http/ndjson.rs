@@ -26,7 +26,14 @@ const ANSWERS_A_WRITE: usize = 64;
 /// Answers at once; what became of each event is in the body.
 pub(super) fn publish(api: Arc<Api>, envelope: Envelope, in_flight: usize, body: Body) -> Response {
     let limit = BodyLimit { name: "http.line_bytes", bytes: api.limits.line_bytes };
-    let lines = Lines { pieces: Pieces::new(body, api.limits.read_timeout_ms), limit, buffer: BytesMut::new(), ready: VecDeque::new(), line: 0, done: false };
+    let lines = Lines {
+        pieces: Pieces::new(body, api.limits.read_timeout_ms),
+        limit,
+        buffer: BytesMut::new(),
+        ready: VecDeque::new(),
+        line: 0,
+        done: false,
+    };
     let lines = stream::unfold(lines, |mut lines| async move { lines.next().await.map(|line| (line, lines)) });
     let envelope = Arc::new(envelope);
     let answers = lines.map(move |(number, line)| publish_line(api.clone(), envelope.clone(), number, line)).buffered(in_flight);
@@ -141,7 +148,8 @@ mod tests {
         let pieces: Vec<Result<Bytes, std::io::Error>> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
         let body = Body::from_stream(stream::iter(pieces));
         let limit = BodyLimit { name: "http.line_bytes", bytes };
-        let mut lines = Lines { pieces: Pieces::new(body, 1_000), limit, buffer: BytesMut::new(), ready: VecDeque::new(), line: 0, done: false };
+        let mut lines =
+            Lines { pieces: Pieces::new(body, 1_000), limit, buffer: BytesMut::new(), ready: VecDeque::new(), line: 0, done: false };
         let mut found = Vec::new();
         while let Some((number, line)) = lines.next().await {
             found.push(match line {

@@ -22,7 +22,12 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
 }
 
 /// `POST /v1/plugins/{name}/reload`: a new or changed file goes into service, a file that is gone takes its plugin out of it.
-pub(super) async fn reload(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn reload(
+    State(api): State<Arc<Api>>,
+    Path(name): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     if !api.token.carried_by(&headers)? {
         return Err(api.token.unauthorised("changing plugins needs the host's token"));
     }

@@ -3,7 +3,10 @@
 
 use axum::http::{HeaderMap, StatusCode, header};
 use trackside_engine::Caller;
-use trackside_model::{control::Origin, event::{Incoming, Metadata, Text}};
+use trackside_model::{
+    control::Origin,
+    event::{Incoming, Metadata, Text},
+};
 use uuid::Uuid;
 
 use super::{guard::Token, problem::Problem};
@@ -73,7 +76,10 @@ fn plain<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Prob
 /// A key that is a UUID is the identity itself; any other stands for one.
 fn identity_of(key: &str) -> Result<Uuid, Problem> {
     if key.is_empty() {
-        return Err(Problem::refused(StatusCode::BAD_REQUEST, "the header 'Idempotency-Key' is empty; leave it out, or give each request its own"));
+        return Err(Problem::refused(
+            StatusCode::BAD_REQUEST,
+            "the header 'Idempotency-Key' is empty; leave it out, or give each request its own",
+        ));
     }
     let key = key.trim_matches('"');
     Ok(Uuid::parse_str(key).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("trackside/idempotency-key/{key}").as_bytes())))
@@ -82,7 +88,9 @@ fn identity_of(key: &str) -> Result<Uuid, Problem> {
 /// `00-TRACE-SPAN-FLAGS`, in lower-case hexadecimal.
 fn is_trace_parent(text: &str) -> bool {
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
-    lengths.get(..4) == Some(&[2, 32, 16, 2]) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')) && text.len() <= 128
+    lengths.get(..4) == Some(&[2, 32, 16, 2])
+        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+        && text.len() <= 128
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ pub(super) async fn events(State(api): State<Arc<Api>>, uri: Uri, headers: Heade
         begun: false,
         ended: false,
     };
-    let pieces = stream::unfold(live, |mut live| async move { live.next().await.map(|piece| (Ok::<_, std::convert::Infallible>(piece), live)) });
+    let pieces =
+        stream::unfold(live, |mut live| async move { live.next().await.map(|piece| (Ok::<_, std::convert::Infallible>(piece), live)) });
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

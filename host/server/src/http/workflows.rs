@@ -124,7 +124,9 @@ fn read_fields(fields: &BTreeMap<String, &RawValue>, limits: &EnvelopeLimits) ->
     }
     request.format = match format {
         Some(format) if definition_is_text => format,
-        Some(_) => return Err(refuse("format", "says how the definition's text is to be read, but the definition is an object; leave it out")),
+        Some(_) => {
+            return Err(refuse("format", "says how the definition's text is to be read, but the definition is an object; leave it out"));
+        }
         None if definition_is_text => Format::guess(&request.definition),
         None => Format::Json,
     };
@@ -152,7 +154,10 @@ pub fn list_query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Re
                     query.statuses.get_or_insert_default().push(status_of(status)?);
                 }
             }
-            "before" => query.before = Some(value.parse().map_err(|_| ParamError(format!("before: '{value}' is not what 'next' of a listing said")))?),
+            "before" => {
+                query.before =
+                    Some(value.parse().map_err(|_| ParamError(format!("before: '{value}' is not what 'next' of a listing said")))?)
+            }
             "limit" => query.limit = params::limit(name, value)?,
             other => return Err(params::unknown(other, &LIST_PARAMS)),
         }
@@ -165,7 +170,8 @@ fn status_of(name: &str) -> Result<String, ParamError> {
     if known.contains(&name) {
         return Ok(name.to_owned());
     }
-    let help = text::nearest(name, known).map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
+    let help =
+        text::nearest(name, known).map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean '{near}'?"));
     Err(ParamError(format!("status: '{name}' is none; {help}")))
 }
 
@@ -223,7 +229,13 @@ fn unknown(id: &str) -> Problem {
 }
 
 /// `POST /v1/workflows/{id}/cancel`, with no body or `{"reason": "…"}`.
-pub(super) async fn cancel(State(api): State<Arc<Api>>, Path(id): Path<String>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub(super) async fn cancel(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     body::no_params(&uri)?;
     let envelope = Envelope::read(&headers, &api.token)?;
     let limit = BodyLimit { name: "http.line_bytes", bytes: api.limits.line_bytes };
@@ -273,9 +285,12 @@ mod tests {
     fn a_submission_is_a_definition_or_more() {
         check(r#"{"name":"n","tasks":[]}"#, expect![[r#"Json {"name":"n","tasks":[]} {} None"#]]);
         check(r#"{"definition":{"name":"n"},"input":{"a":1},"correlation_id":"c"}"#, expect![[r#"Json {"name":"n"} {"a":1} Some("c")"#]]);
-        check(r#"{"definition":"name: n\ntasks: []"}"#, expect![[r#"
+        check(
+            r#"{"definition":"name: n\ntasks: []"}"#,
+            expect![[r#"
             Yaml name: n
-            tasks: [] {} None"#]]);
+            tasks: [] {} None"#]],
+        );
         check(r#"{"definition":"{}"}"#, expect!["Json {} {} None"]);
         check(r#"{"definition":"{}","format":"yaml"}"#, expect!["Yaml {} {} None"]);
     }
@@ -285,9 +300,15 @@ mod tests {
         check("[]", expect!["400 a submission is a JSON object: a definition, or one with the definition in its field 'definition'"]);
         check("{\"name\":\n x}", expect!["400 expected value at line 2 column 2"]);
         check(r#"{"definition":{},"inptu":1}"#, expect!["422 inptu: unknown field 'inptu'; did you mean 'input'?"]);
-        check(r#"{"definition":{},"format":"yaml"}"#, expect!["422 format: says how the definition's text is to be read, but the definition is an object; leave it out"]);
+        check(
+            r#"{"definition":{},"format":"yaml"}"#,
+            expect!["422 format: says how the definition's text is to be read, but the definition is an object; leave it out"],
+        );
         check(r#"{"definition":{},"input":"aaaaaaaaaaaaaaaaaaaaaaaa"}"#, expect!["413 input: 26 bytes are more than the 20 allowed"]);
-        check(r#"{"definition":{},"event_id":"x"}"#, expect![[r#"422 event_id: UUID parsing failed: invalid length: expected length 32 for simple format, found 1"#]]);
+        check(
+            r#"{"definition":{},"event_id":"x"}"#,
+            expect![[r#"422 event_id: UUID parsing failed: invalid length: expected length 32 for simple format, found 1"#]],
+        );
     }
 
     #[test]

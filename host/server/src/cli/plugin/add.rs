@@ -57,7 +57,11 @@ pub(super) fn run(args: &AddArgs) -> Result<(), CliError> {
 
 fn unknown(what: &Path) -> CliError {
     let names: Vec<&str> = shipped::all().iter().map(|shipped| shipped.name).collect();
-    CliError::Failed(format!("'{}' is no plugin that ships ({}) and no component (a path that ends in .wasm)", what.display(), names.join(", ")))
+    CliError::Failed(format!(
+        "'{}' is no plugin that ships ({}) and no component (a path that ends in .wasm)",
+        what.display(),
+        names.join(", ")
+    ))
 }
 
 fn own_component(path: &Path) -> Result<(String, Vec<u8>), CliError> {
@@ -65,7 +69,10 @@ fn own_component(path: &Path) -> Result<(String, Vec<u8>), CliError> {
     trackside_wasm::check_name(&name).map_err(CliError::failed)?;
     let bytes = fs::read(path).map_err(|error| CliError::Failed(format!("{}: {error}", path.display())))?;
     if !bytes.starts_with(MAGIC) {
-        return Err(CliError::Failed(format!("{} is not WebAssembly; `trackside plugin check` says more about a component", path.display())));
+        return Err(CliError::Failed(format!(
+            "{} is not WebAssembly; `trackside plugin check` says more about a component",
+            path.display()
+        )));
     }
     Ok((name, bytes))
 }
@@ -125,7 +132,8 @@ mod tests {
     use super::*;
 
     fn add(directory: &Path, what: &str, force: bool) -> Result<(), String> {
-        run(&AddArgs { what: what.into(), force, at: DirectoryArg { plugins: Some(directory.to_owned()) } }).map_err(|error| error.to_string())
+        run(&AddArgs { what: what.into(), force, at: DirectoryArg { plugins: Some(directory.to_owned()) } })
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -87,7 +87,11 @@ fn print_report(out: &mut Out, report: &CheckReport) -> Result<(), CliError> {
         out.line("  it has a use for:")?;
     }
     for grant in &report.grant_uses {
-        let state = if grant.granted { "granted".to_owned() } else { format!("not granted: {}; to grant it, under [grants]: {}", grant.without, grant.line) };
+        let state = if grant.granted {
+            "granted".to_owned()
+        } else {
+            format!("not granted: {}; to grant it, under [grants]: {}", grant.without, grant.line)
+        };
         out.line(&format!("    {:<20}  {state}", grant.what))?;
     }
     out.flush()
