@@ -24,6 +24,8 @@ use crate::{
 
 /// Times that a chain is run again because what a handler had read in its kv was changed under it.
 pub(crate) const MOST_RERUNS: u32 = 3;
+/// Keys of the metadata that the host writes.
+const HOST_METADATA: [&str; 2] = ["hops", crate::identity::SENT_CONTENT];
 
 /// A draft at the door: valid, with what the door must know besides.
 pub(crate) struct AtDoor {
@@ -59,7 +61,9 @@ impl Shared {
     }
 
     /// Normalises and checks.
-    fn admit(&self, incoming: Incoming, caller: Caller) -> Result<AtDoor, Rejection> {
+    fn admit(&self, mut incoming: Incoming, caller: Caller) -> Result<AtDoor, Rejection> {
+        // What the host itself notes there is not an edge's to say.
+        incoming.metadata.retain(|key, _| !HOST_METADATA.contains(&key.as_str()));
         let (given_id, given_correlation) = (incoming.event_id, incoming.correlation_id.is_some());
         if self.roster.load().get(&incoming.source_component).is_some() {
             let message = format!("'{}' is a plugin of this host; publish under a name of your own", incoming.source_component);

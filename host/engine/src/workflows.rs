@@ -22,6 +22,11 @@ use crate::{chain::Asking, clock, engine::Shared, outbox, publish::MOST_RERUNS};
 /// The longest the loop sleeps without looking at its timers again, so that a clock that was set does not stop it.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
+/// Events that may wait for the disk before the loop reckons with being refused.
+const AHEAD_UNTIL_CAREFUL: u64 = 256;
+/// The pause before an append that was refused because the disk is behind.
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+
 /// What a call produced besides its answer, and the event at hand.
 pub(crate) struct Released {
     pub(crate) cause: Arc<Event>,
@@ -191,7 +196,7 @@ impl WorkflowLoop {
             self.list(&mut batch, decided.fact.draft());
             batch.events.push(Entry::fresh(Admitted::fact(decided.fact)).decided(decided.record.into_iter().collect()));
         }
-        let appended = shared.store.append(batch, if must_wait { Flush::Now } else { flush })?;
+        let appended = append_decided(shared, batch, if must_wait { Flush::Now } else { flush })?;
         for effect in step.effects {
             self.carry_out(shared, effect, &appended);
         }
@@ -245,6 +250,20 @@ impl WorkflowLoop {
                 self.machine.state.forget(&workflow_id);
                 shared.ended.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
+        }
+    }
+}
+
+/// Appends what was decided. It cannot be taken back, so that a disk that is behind is waited for instead of answered.
+fn append_decided(shared: &Shared, batch: Batch, flush: Flush) -> Result<Appended, AppendError> {
+    // Far from the store's bounds nothing has to be kept for a second try.
+    if shared.store.appended() - shared.store.durable_head() < AHEAD_UNTIL_CAREFUL {
+        return shared.store.append(batch, flush);
+    }
+    loop {
+        match shared.store.append(batch.clone(), Flush::Now) {
+            Err(AppendError::Busy { .. }) => std::thread::sleep(BUSY_PAUSE),
+            other => return other,
         }
     }
 }

@@ -151,14 +151,14 @@ fn a_command_is_asked_about_like_any_event() {
         if answer.outcome == Outcome::Appended {
             host.ended(answer.workflow_id.as_ref().unwrap());
         }
-        answers.push(format!("{} | {}", told(&answer), host.types().join(" ")));
+        answers.push(format!("{} | {}", told(&answer), host.types().join(" ")).trim_end().to_owned());
     }
     expect![[r#"
         appended | workflow:submit workflow:submitted workflow:started task:started task:completed workflow:completed
-        refused: a control handler put another payload in place of a command's, which none may | 
+        refused: a control handler put another payload in place of a command's, which none may |
         skipped by gate: because | control:skipped
         busy by gate: because (again in 5 ms) | control:retried
-        refused: a control handler put another payload in place of a command's, which none may | 
+        refused: a control handler put another payload in place of a command's, which none may |
         refused by gate: because | control:failed
         refused by gate: because | control:error"#]]
     .assert_eq(&answers.join("\n"));

@@ -6,7 +6,7 @@ mod graph;
 mod json;
 pub(super) mod node;
 #[cfg(test)]
-mod properties;
+mod property_tests;
 mod scalar;
 pub(super) mod tasks;
 #[cfg(test)]

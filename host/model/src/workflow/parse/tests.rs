@@ -1,5 +1,5 @@
 //! Definitions as data: a text, and its canonical form or what is wrong with it.
-//! What holds for every text is `properties`'.
+//! What holds for every text is `property_tests`'.
 
 use expect_test::{Expect, expect};
 
