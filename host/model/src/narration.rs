@@ -25,7 +25,7 @@ pub struct Moment {
     /// Another task than the fact's.
     #[serde(rename = "task", default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<Text>,
-    /// Another provider than the fact's.
+    /// The provider that it is about.
     #[serde(rename = "provider", default, skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<Text>,
     /// What there is to say; absent for `{}`.
@@ -119,8 +119,10 @@ fn told(moment: Moment, part: u32, fact: &Event) -> Event {
         correlation_id: fact.correlation_id.clone(),
         causation_id: fact.causation_id.clone(),
         workflow_id: fact.workflow_id.clone(),
-        task_id: moment.task_id.or_else(|| fact.task_id.clone()),
-        provider_id: moment.provider_id.or_else(|| fact.provider_id.clone()),
+        // A moment about a wave or the workflow is about no task, though a task's fact carries it.
+        task_id: moment.task_id.or_else(|| fact.task_id.clone()).filter(|_| !matches!(moment.event_type.component(), "wave" | "workflow")),
+        // The fact's provider may have come into it only after this moment.
+        provider_id: moment.provider_id,
         severity: entry.map_or(fact.severity, |entry| entry.severity),
         payload: moment.payload.unwrap_or_else(|| Json::trusted("{}")),
         metadata: fact.metadata.clone(),

@@ -20,48 +20,48 @@ fn two_tasks_from_submission_to_end() {
         task:submitted second
         task:created second
         workflow:started
-        wave:started first @echo
-        task:ready first @echo
-        queue:task_enqueued first @echo
-        task:queued first @echo
-        task:available first @echo
-        assignment:requested first @echo
+        wave:started
+        task:ready first
+        queue:task_enqueued first
+        task:queued first
+        task:available first
+        assignment:requested first
         assignment:candidate_found first @echo
         assignment:validated first @echo
         assignment:approved first @echo
-        queue:task_dequeued first @echo
+        queue:task_dequeued first
         task:claimed first @echo
         task:assigned first @echo
-        parameters:resolve_requested first @echo
-        parameters:resolved first @echo
+        parameters:resolve_requested first
+        parameters:resolved first
         assignment:executed first @echo
         worker:busy first @echo
         task:started first @echo
         worker:idle first @echo
-        task:duration first @echo
+        task:duration first
         task:completed first @echo
-        wave:completed second @echo
-        wave:started second @echo
-        dependency:satisfied second @echo
-        dependent:task:ready second @echo
-        task:ready second @echo
-        queue:task_enqueued second @echo
-        task:queued second @echo
-        task:available second @echo
-        assignment:requested second @echo
+        wave:completed
+        wave:started
+        dependency:satisfied second
+        dependent:task:ready second
+        task:ready second
+        queue:task_enqueued second
+        task:queued second
+        task:available second
+        assignment:requested second
         assignment:candidate_found second @echo
         assignment:validated second @echo
         assignment:approved second @echo
-        queue:task_dequeued second @echo
+        queue:task_dequeued second
         task:claimed second @echo
         task:assigned second @echo
-        parameters:resolve_requested second @echo
-        parameters:resolved second @echo
+        parameters:resolve_requested second
+        parameters:resolved second
         assignment:executed second @echo
         worker:busy second @echo
         task:started second @echo
         worker:idle second @echo
-        task:duration second @echo
+        task:duration second
         task:completed second @echo
         wave:completed
         workflow:state_changed

@@ -14,7 +14,7 @@ use clap::Args;
 use trackside_engine::{Caller, Engine, SubmitRequest};
 use trackside_model::{
     control::Origin,
-    event::{Filter, Metadata, Position, Text},
+    event::{Filter, Incoming, Metadata, Position},
     json::Json,
     workflow::{Format, WorkflowStatus, WorkflowView},
 };
@@ -32,6 +32,8 @@ use crate::{
 const WORKFLOW: &str = include_str!("workflow.yaml");
 /// How long the demo waits for the workflow at the most.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Events of an application's own that it publishes first, one after the other: they come through the same door.
+const GREETINGS: u32 = 5;
 /// How long it waits after that for the spinner to be quarantined.
 const PATIENCE_FOR_SPINNER: Duration = Duration::from_secs(5);
 
@@ -81,6 +83,15 @@ async fn perform(args: DemoArgs) -> anyhow::Result<()> {
 async fn play(engine: &Engine, show: &mut Show) -> anyhow::Result<(WorkflowView, Tally)> {
     let mut stream = engine.subscribe(Filter::default(), Position::default(), true);
     let caller = Caller { origin: Origin::Cli, principal: None };
+    for number in 1..=GREETINGS {
+        let incoming = Incoming {
+            event_type: "DemoGreeted".to_owned(),
+            source_component: "demo".to_owned(),
+            payload: Some(Json::from(serde_json::json!({"number": number}))),
+            ..Incoming::default()
+        };
+        engine.publish(incoming, caller.clone()).await;
+    }
     let request = SubmitRequest {
         definition: WORKFLOW.to_owned(),
         format: Format::Yaml,
@@ -93,7 +104,7 @@ async fn play(engine: &Engine, show: &mut Show) -> anyhow::Result<(WorkflowView,
     let workflow_id = answer.workflow_id.ok_or_else(|| anyhow!("the workflow was not taken: {}", answer.reason.unwrap_or_default()))?;
     let mut tally = Tally::default();
     let begun = Instant::now();
-    while !done(&tally, &workflow_id, begun) {
+    while !done(&tally, begun) {
         let Ok(events) = tokio::time::timeout(Duration::from_millis(100), stream.next()).await else { continue };
         for event in events.context("failed to read the log")? {
             tally.take(&event, &workflow_id);
@@ -107,7 +118,7 @@ async fn play(engine: &Engine, show: &mut Show) -> anyhow::Result<(WorkflowView,
 }
 
 /// Whether there is nothing left to wait for: the workflow has ended, and the spinner is in quarantine.
-fn done(tally: &Tally, _workflow_id: &Text, begun: Instant) -> bool {
+fn done(tally: &Tally, begun: Instant) -> bool {
     let ended = tally.workflow_ended;
     (ended && (tally.quarantined || begun.elapsed() > PATIENCE_FOR_SPINNER)) || begun.elapsed() > PATIENCE
 }

@@ -90,7 +90,7 @@ impl Scene {
     pub(super) fn config(&self) -> Config {
         let mut config = Config { data_dir: self.data.clone(), plugin_dir: self.plugins.clone(), ..Config::default() };
         config.listen = ([127, 0, 0, 1], 0).into();
-        // The input's texts travel through the log as results.
+        // Often enough that a heartbeat is seen.
         config.engine.heartbeat_ms = 1_000;
         config
     }

@@ -11,6 +11,7 @@ use std::{
 use serde_json::Value;
 use trackside_engine::{Engine, PluginStatus, Stats};
 use trackside_model::{
+    catalogue,
     event::{Event, Severity, Text},
     time::Timestamp,
     workflow::{TaskStatus, WorkflowView},
@@ -105,13 +106,16 @@ impl Show {
         self.line(&line);
         self.line(&format!("  input  {}", scene.input.display()));
         self.line(&format!("  log    {}", scene.data.display()));
-        self.heading("The stream: what happens, as it becomes durable");
-        let header = format!("{:>9}  {:<26} {:<22} what", "ms", "type", "source");
+        self.heading("The stream: facts as they become durable (how each came about is told by `trackside events`)");
+        let header = format!("{:>9}  {:<22} {:<18} what", "ms", "type", "source");
         let header = self.paint(DIM, &header);
         self.line(&header);
     }
 
     pub(super) fn event(&mut self, event: &Event, tally: &Tally) {
+        if !worth_a_line(event) {
+            return self.progress_line(tally);
+        }
         let at = tally.first.map_or(0.0, |first| event.timestamp.0.saturating_sub(first.0) as f64 / 1e6);
         let style = match (event.severity, event.event_type.component()) {
             (Severity::Error | Severity::Critical, _) => RED,
@@ -121,8 +125,8 @@ impl Show {
             _ if matches!(event.event_type.action(), "completed" | "loaded" | "registered") => GREEN,
             _ => "",
         };
-        let name = self.paint(style, &format!("{:<26}", event.event_type));
-        let line = format!("{at:>9.1}  {name} {:<22} {}", event.source_component, what(event));
+        let name = self.paint(style, &format!("{:<22}", event.event_type));
+        let line = format!("{at:>9.1}  {name} {:<18} {}", event.source_component, what(event));
         self.line(line.trim_end());
         self.progress_line(tally);
     }
@@ -132,6 +136,7 @@ impl Show {
         if !self.terminal {
             return;
         }
+        self.end_of_stream();
         let done = tally.ended_tasks.min(TASKS);
         let bar: String = (0..TASKS).map(|task| if task < done { '█' } else { '░' }).collect();
         let mut out = std::io::stdout().lock();
@@ -199,7 +204,7 @@ impl Show {
             ("workflow".to_owned(), format!("{} in {} ms", view.status.as_str(), view.duration_ms.unwrap_or_default())),
             ("tasks".to_owned(), format!("{completed} of {} completed", view.tasks.len())),
             ("attempts".to_owned(), format!("{}, {} of them retries that retry-policy decided", tally.attempts, tally.retries)),
-            ("events".to_owned(), format!("{} of {} types", tally.events, tally.by_type.len())),
+            ("events".to_owned(), format!("{} of {} types, narration included", tally.events, tally.by_type.len())),
             ("faults".to_owned(), format!("{}, all of the spinner, which nothing else waited for", tally.faults)),
         ];
         if let Some(stats) = tally.stats {
@@ -229,11 +234,31 @@ impl Show {
     }
 }
 
+/// Every fact, and of the narration what the references gave. The rest is told by `trackside events`.
+fn worth_a_line(event: &Event) -> bool {
+    let narration = catalogue::entry(&event.event_type).is_some_and(catalogue::Entry::is_narration);
+    match &*event.event_type {
+        "parameters:resolved" => {
+            event.payload.to_value()["substitutions"].as_array().is_some_and(|substitutions| !substitutions.is_empty())
+        }
+        "method:available" | "provider:available" | "circuit:opened" => false,
+        _ => !narration,
+    }
+}
+
+/// What the references in a task's parameters gave.
+fn substituted(payload: &Value) -> String {
+    let substitutions = payload["substitutions"].as_array().into_iter().flatten();
+    let told = substitutions.filter_map(|one| Some(format!("{} ({} bytes)", one["reference"].as_str()?, one["bytes"])));
+    told.collect::<Vec<_>>().join(", ")
+}
+
 /// What an event is about, and how long it took, in a few words.
 fn what(event: &Event) -> String {
     let payload = event.payload.to_value();
     let mut words = Vec::new();
     words.extend(event.task_id.as_deref().map(str::to_owned));
+    words.extend(Some(substituted(&payload)).filter(|told| !told.is_empty()));
     words.extend(event.provider_id.as_deref().map(|provider| format!("by {provider}")));
     for key in ["method", "methods", "kind", "point", "to", "reason", "message"] {
         match &payload[key] {
