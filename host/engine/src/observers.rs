@@ -61,6 +61,11 @@ impl Shared {
     /// is not lost if the host ends there.
     fn first_cursor(&self, name: &Text) -> Position {
         let key = format!("observer/{name}");
+        // What its last reader released may still be on its way to the disk, where cursors are read from.
+        if let Ok(barrier) = self.store.append(Batch::default(), Flush::Now) {
+            // A poisoned store is told of by whoever appends next.
+            let _ = barrier.ticket.wait();
+        }
         let stored = self.store.cursor(&key).unwrap_or_else(|error| {
             tracing::error!(observer = &**name, "its cursor cannot be read: {error}");
             None

@@ -401,7 +401,11 @@ impl Machine {
 fn error_moments(workflow: &Workflow, index: usize, error: &TaskError, now: Timestamp) -> Vec<Moment> {
     let mut moments = story::of_task_end(workflow, index, now);
     if error.code.as_deref() == Some("timeout") {
-        moments.push(Moment::new("task:timeout", now));
+        let timeout = Moment::new("task:timeout", now);
+        moments.push(match &workflow.tasks[index].provider_id {
+            Some(provider) => timeout.about_provider(provider),
+            None => timeout,
+        });
     }
     moments
 }
