@@ -55,6 +55,19 @@ pub enum BootError {
     /// The address.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Something else is where a directory must be.
+    #[error("{what} {} is not a directory; name another with {flag}", path.display())]
+    NotADirectory {
+        /// Which one.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What names another.
+        flag: &'static str,
+    },
+    /// The log, in a directory that the message names.
+    #[error(transparent)]
+    Taken(OpenError),
     /// The log.
     #[error("{}: {source}", path.display())]
     Open {
@@ -122,7 +135,8 @@ impl Host {
         let config = &options.config;
         // First what fails without having changed anything: the address, then the lock on the data directory.
         let listener = Listener::bind(config.listen).await?;
-        make_directory("the plugin directory", &config.plugin_dir)?;
+        make_directory("the plugin directory", &config.plugin_dir, "--plugins")?;
+        refuse_file("the data directory", &config.data_dir, "--data")?;
         let store = open_store(config)?;
         match Self::start_on(&store, listener, &options).await {
             Ok(host) => Ok(host),
@@ -209,13 +223,22 @@ impl Host {
     }
 }
 
-fn make_directory(what: &'static str, path: &Path) -> Result<(), BootError> {
+fn refuse_file(what: &'static str, path: &Path, flag: &'static str) -> Result<(), BootError> {
+    let is_directory = fs::metadata(path).map_or(true, |found| found.is_dir());
+    if is_directory { Ok(()) } else { Err(BootError::NotADirectory { what, path: path.to_owned(), flag }) }
+}
+
+fn make_directory(what: &'static str, path: &Path, flag: &'static str) -> Result<(), BootError> {
+    refuse_file(what, path, flag)?;
     fs::create_dir_all(path).map_err(|source| BootError::Directory { what, path: path.to_owned(), source })
 }
 
 fn open_store(config: &Config) -> Result<Store, BootError> {
     let opened = tokio::task::block_in_place(|| Store::open(config.store_options(), trackside_engine::now));
-    opened.map_err(|source| BootError::Open { path: config.data_dir.clone(), source })
+    opened.map_err(|source| match source {
+        OpenError::InUse { .. } => BootError::Taken(source),
+        source => BootError::Open { path: config.data_dir.clone(), source },
+    })
 }
 
 fn wasm_options(options: &HostOptions) -> WasmOptions {

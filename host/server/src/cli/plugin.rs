@@ -104,7 +104,7 @@ fn cells(plugin: &Value) -> Vec<String> {
     let called = plugin["calls"].as_u64().unwrap_or_default();
     vec![
         text("name"),
-        print::clip(&text("version"), 12).replace('…', ""),
+        version(plugin).to_owned(),
         roles(&plugin["roles"]),
         text("effect_class"),
         text("state"),
@@ -114,6 +114,12 @@ fn cells(plugin: &Value) -> Vec<String> {
         if called == 0 { String::new() } else { time("p99_us") },
         print::clip(&text("summary"), 60),
     ]
+}
+
+/// As many digits as events and decisions show.
+fn version(plugin: &Value) -> &str {
+    let digits = plugin["version"].as_str().unwrap_or_default();
+    digits.get(..12).unwrap_or(digits)
 }
 
 fn roles(roles: &Value) -> String {
@@ -153,10 +159,7 @@ fn reload(name: &str, json: bool, token: &TokenArg, host: &HostArg) -> Result<()
     }
     let answer = answered.done()?;
     match answer["outcome"].as_str() {
-        Some("loaded") => out.line(&format!(
-            "{name} is in service, version {}",
-            print::clip(answer["plugin"]["version"].as_str().unwrap_or_default(), 12).replace('…', "")
-        )),
+        Some("loaded") => out.line(&format!("{name} is in service, version {}", version(&answer["plugin"]))),
         _ => out.line(&format!("{name} is out of service")),
     }
 }

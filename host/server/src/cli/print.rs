@@ -9,7 +9,10 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
-use trackside_model::event::{Event, Severity};
+use trackside_model::{
+    catalogue::{self, Entry},
+    event::{Event, Severity},
+};
 
 use super::CliError;
 
@@ -101,8 +104,9 @@ pub fn event_line(out: &Out, event: &Event) -> String {
     let time = event.timestamp.to_string();
     let clock = time.get(11..23).unwrap_or(&time);
     let event_type = out.styled(style_of(event.severity), &format!("{:<28}", &*event.event_type));
-    let place = event.position().to_string();
-    let sequence = if event.part == 0 { event.sequence_number.to_string() } else { place };
+    // A fact that nothing led to has its number alone; everything else has its place within the fact.
+    let alone = event.part == 0 && !catalogue::entry(&event.event_type).is_some_and(Entry::is_narration);
+    let sequence = if alone { event.sequence_number.to_string() } else { event.position().to_string() };
     format!("{sequence:>8}  {clock}  {event_type}  {:<22}  {}", &*event.source_component, what(event)).trim_end().to_owned()
 }
 
@@ -139,7 +143,9 @@ fn salient(text: &mut String, payload: &Value) {
     }
     for (name, label) in [("duration_ms", ""), ("delay_ms", "in ")] {
         if let Some(ms) = payload[name].as_f64() {
-            push(text, &format!("{label}{}", duration(ms)));
+            // Counted in whole milliseconds, of which none means less than one.
+            let said = if ms == 0.0 { "<1 ms".to_owned() } else { duration(ms) };
+            push(text, &format!("{label}{said}"));
         }
     }
     let reason = payload["reason"].as_str().or_else(|| payload["message"].as_str()).or_else(|| payload["error"]["message"].as_str());

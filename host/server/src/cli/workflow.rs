@@ -234,7 +234,8 @@ fn print_task(out: &mut Out, task: &TaskRow, (id_width, method_width): (usize, u
     if let Some(waits_for) = &task.waits_for {
         out.line(&format!("{indent}waits for {waits_for}"))?;
     }
-    if let Some(error) = &task.error {
+    // What an earlier attempt said does not matter once there is a result.
+    if let Some(error) = task.error.as_ref().filter(|_| task.status != "completed") {
         out.line(&format!("{indent}{}", error["message"].as_str().unwrap_or("failed")))?;
     }
     if let Some(result) = task.result.as_ref().filter(|result| !result.is_null()) {

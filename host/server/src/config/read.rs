@@ -371,7 +371,7 @@ mod tests {
                 f:6: unknown key 'enigne'; did you mean 'engine'?
                 f:9: log.level: expected text in quotes, found a number"#]],
         );
-        check("a = \n", expect!["f:1: string values must be quoted; expected literal string"]);
+        check("a = \n", expect!["f:1: string values must be quoted, expected literal string"]);
         check("http = 3", expect!["f:1: 'http' is a section; write [http] with its keys below"]);
         check(
             "[http]\nlisten = '127.0.0.1:1'",

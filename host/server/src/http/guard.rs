@@ -92,7 +92,8 @@ impl Token {
     /// # Errors
     /// What the system says, if it can be neither read nor made; a file that is empty.
     pub fn in_directory(data_dir: &Path) -> io::Result<Self> {
-        let path = data_dir.join(TOKEN_FILE);
+        // Whoever is told of it may stand in another folder.
+        let path = std::path::absolute(data_dir)?.join(TOKEN_FILE);
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(mut file) => {
                 let secret = fresh_secret();

@@ -84,7 +84,7 @@ struct Lines {
     pieces: Pieces,
     limit: BodyLimit,
     buffer: BytesMut,
-    ready: VecDeque<(usize, Bytes)>,
+    ready: VecDeque<(usize, Result<Bytes, Problem>)>,
     line: usize,
     done: bool,
 }
@@ -92,8 +92,8 @@ struct Lines {
 impl Lines {
     async fn next(&mut self) -> Option<(usize, Result<Bytes, Problem>)> {
         loop {
-            if let Some((number, line)) = self.ready.pop_front() {
-                return Some((number, Ok(line)));
+            if let Some(line) = self.ready.pop_front() {
+                return Some(line);
             }
             if self.done {
                 return None;
@@ -101,42 +101,44 @@ impl Lines {
             match self.pieces.next().await {
                 Ok(Some(piece)) => self.split(&piece),
                 Ok(None) => {
-                    self.done = true;
                     let rest = self.buffer.split().freeze();
                     self.push(rest);
+                    self.done = true;
                 }
-                Err(problem) => return Some(self.end_with(problem)),
-            }
-            if self.buffer.len() > self.limit.bytes || self.ready.iter().any(|(_, line)| line.len() > self.limit.bytes) {
-                let problem = self.limit.exceeded("the line");
-                return Some(self.end_with(problem));
+                Err(problem) => self.end_with(problem),
             }
         }
     }
 
-    fn end_with(&mut self, problem: Problem) -> (usize, Result<Bytes, Problem>) {
-        self.done = true;
-        self.buffer.clear();
-        (self.line + 1, Err(problem))
-    }
-
     fn split(&mut self, piece: &[u8]) {
-        let searched = self.buffer.len();
+        let mut from = self.buffer.len();
         self.buffer.extend_from_slice(piece);
-        let mut from = searched;
-        while let Some(found) = self.buffer[from..].iter().position(|byte| *byte == b'\n') {
+        while let Some(found) = self.buffer[from..].iter().position(|byte| *byte == b'\n').filter(|_| !self.done) {
             let line = self.buffer.split_to(from + found).freeze();
             self.buffer.advance(1);
             self.push(line);
             from = 0;
         }
+        if !self.done && self.buffer.len() > self.limit.bytes {
+            self.end_with(self.limit.exceeded("the line"));
+        }
     }
 
     fn push(&mut self, line: Bytes) {
+        if line.len() > self.limit.bytes {
+            self.end_with(self.limit.exceeded("the line"));
+            return;
+        }
         self.line += 1;
         if !line.trim_ascii().is_empty() {
-            self.ready.push_back((self.line, line));
+            self.ready.push_back((self.line, Ok(line)));
         }
+    }
+
+    /// The problem stands in the line that comes next; nothing is looked at behind it.
+    fn end_with(&mut self, problem: Problem) {
+        self.done = true;
+        self.ready.push_back((self.line + 1, Err(problem)));
     }
 }
 
@@ -170,6 +172,6 @@ mod tests {
     #[tokio::test]
     async fn a_line_that_is_too_long_is_the_last() {
         assert_eq!(lines(&["a\n12345"], 4).await, ["1 a", "2 413"]);
-        assert_eq!(lines(&["12345\nb\n"], 4).await, ["2 413"]);
+        assert_eq!(lines(&["12345\nb\n"], 4).await, ["1 413"]);
     }
 }
