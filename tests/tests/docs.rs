@@ -131,7 +131,9 @@ impl Desk {
                 if ran.code == 0 { Ok(()) } else { Err(format!("`{}`: {ran}", block.script)) }
             }
             How::Background => {
-                let mut shell = self.shell(&format!("exec {}", block.script.trim()));
+                // The last command is the one that goes on.
+                let (before, last) = block.script.trim().rsplit_once('\n').unwrap_or(("true", block.script.trim()));
+                let mut shell = self.shell(&format!("{before}\nexec {last}"));
                 let mut child = shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|error| error.to_string())?;
                 let folder = self.site.root().join("trackside");
                 self.address = Some(eventually("the address of a host in the background", || {

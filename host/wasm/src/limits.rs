@@ -64,7 +64,8 @@ impl Count {
     ///
     /// A growth that is allowed here but fails afterwards stays counted: a wrong count in the guest's favour could be repeated.
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<(), u64> {
-        self.past_own_maximum = maximum.is_some_and(|maximum| desired > maximum);
+        // A maximum no smaller than what is allowed is the pool's slot, and meeting it is meeting the limit.
+        self.past_own_maximum = maximum.is_some_and(|maximum| desired > maximum && (maximum as u64) < self.allowed);
         if self.past_own_maximum {
             return Ok(());
         }
