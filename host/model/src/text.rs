@@ -14,7 +14,7 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
 }
 
 /// What to say of a field that nobody knows.
-pub fn unknown_field<'a>(written: &str, known: &[&'a str]) -> String {
+pub fn unknown_field(written: &str, known: &[&str]) -> String {
     match nearest(written, known.iter().copied()) {
         Some(name) => format!("unknown field '{written}'; did you mean '{name}'?"),
         None => format!("unknown field '{written}'; known are {}", known.join(", ")),

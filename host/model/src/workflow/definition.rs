@@ -123,7 +123,18 @@ impl Definition {
             let message = format!("{} bytes are more than the {MAX_DEFINITION_BYTES} that a definition may have", text.len());
             return Err(vec![DefinitionError { line: None, place: String::new(), message }]);
         }
-        parse::definition(text, format)
+        parse::definition(text, format, None)
+    }
+
+    /// As [`parse`](Self::parse), and the methods are among those `offered`, unless the workflow waits for providers.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in one list: a method that nobody offers stands beside what else there is.
+    pub fn parse_offered<'a>(text: &str, format: Format, offered: impl IntoIterator<Item = &'a str>) -> Result<Self, Vec<DefinitionError>> {
+        if text.len() > MAX_DEFINITION_BYTES {
+            return Self::parse(text, format);
+        }
+        parse::definition(text, format, Some(&offered.into_iter().collect()))
     }
 
     /// Reads back what [`canonical_json`](Self::canonical_json) wrote, of whatever length.
@@ -131,7 +142,7 @@ impl Definition {
     /// # Errors
     /// As [`Definition::parse`]; none for text of [`canonical_json`](Self::canonical_json).
     pub fn from_canonical(json: &str) -> Result<Self, Vec<DefinitionError>> {
-        parse::definition(json, Format::Json)
+        parse::definition(json, Format::Json, None)
     }
 
     /// One text for each meaning: defaults left out, synonyms and durations in one form, implied dependencies stated, keys sorted.
@@ -229,7 +240,8 @@ impl TaskDefinition {
     }
 }
 
-fn no_provider(method: &str, offered: &HashSet<&str>) -> String {
+/// What to say of a method that nobody offers.
+pub(super) fn no_provider(method: &str, offered: &HashSet<&str>) -> String {
     // Sorted, so that of two that are equally near the same one is named each time.
     let mut known: Vec<&str> = offered.iter().copied().collect();
     known.sort_unstable();

@@ -13,7 +13,7 @@ pub(super) mod tasks;
 mod tests;
 mod yaml;
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use self::{
     fields::Fields,
@@ -26,8 +26,8 @@ const FIELDS: [&str; 7] = ["name", "description", "version", "timeout", "wait_fo
 /// In Gleitzeit's files it tells its client to wait; here `--wait` does, so that it changes nothing.
 const WAIT_FOR_COMPLETION: &str = "wait_for_completion";
 
-/// Reads `text`, of whatever length.
-pub(super) fn definition(text: &str, format: Format) -> Result<Definition, Vec<DefinitionError>> {
+/// Reads `text`, of whatever length. Where it is known which methods are `offered`, one that is not is an error like the others.
+pub(super) fn definition(text: &str, format: Format, offered: Option<&HashSet<&str>>) -> Result<Definition, Vec<DefinitionError>> {
     let mut errors = Errors::default();
     let text = text.trim_start_matches('\u{feff}');
     let root = match format {
@@ -36,7 +36,7 @@ pub(super) fn definition(text: &str, format: Format) -> Result<Definition, Vec<D
     };
     let definition = root.and_then(|root| {
         root.report_duplicate_keys(&Place::Root, &mut errors);
-        workflow(&root, &mut errors)
+        workflow(&root, offered, &mut errors)
     });
     match (definition, errors.is_empty()) {
         (Some(definition), true) => Ok(definition),
@@ -44,7 +44,7 @@ pub(super) fn definition(text: &str, format: Format) -> Result<Definition, Vec<D
     }
 }
 
-fn workflow(root: &Node, errors: &mut Errors) -> Option<Definition> {
+fn workflow(root: &Node, offered: Option<&HashSet<&str>>, errors: &mut Errors) -> Option<Definition> {
     let place = Place::Root;
     let fields = Fields::read(root, &place, &FIELDS, errors)?;
     let name = fields.text("name", errors).unwrap_or("unnamed");
@@ -67,6 +67,9 @@ fn workflow(root: &Node, errors: &mut Errors) -> Option<Definition> {
             return None;
         }
     };
+    if let Some(offered) = offered.filter(|_| !wait_for_provider) {
+        tasks::check_methods(&tasks, &method_lines, offered, errors);
+    }
     if !errors.is_empty() {
         return None;
     }

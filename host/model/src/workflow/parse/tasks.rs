@@ -1,7 +1,10 @@
 //! The tasks of a definition: first their ids, then everything that may name one of them.
 //! Cycles are `graph`'s to find; what a template looks like inside is `references`'.
 
-use std::{cell::Cell, collections::HashMap};
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+};
 
 use super::{
     Errors,
@@ -15,7 +18,7 @@ use crate::{
     json::Json,
     text::nearest,
     workflow::{
-        definition::{MAX_ID_BYTES, MAX_TASKS, NORMAL_PRIORITY, PRIORITIES, RESERVED_ID, TaskDefinition},
+        definition::{MAX_ID_BYTES, MAX_TASKS, NORMAL_PRIORITY, PRIORITIES, RESERVED_ID, TaskDefinition, no_provider},
         references::Template,
     },
 };
@@ -96,6 +99,7 @@ pub(super) fn read(items: &[Node], line: u32, errors: &mut Errors) -> (Vec<TaskD
         // Told by `ids` if it is no object; the place stays taken, for the graph.
         let Value::Map(_) = item.value else {
             tasks.push(nothing());
+            method_lines.push(item.line);
             continue;
         };
         let Some(fields) = Fields::read(item, &place, &FIELDS, errors) else { continue };
@@ -109,6 +113,17 @@ pub(super) fn read(items: &[Node], line: u32, errors: &mut Errors) -> (Vec<TaskD
         errors.push(line, &Place::Field(&place, "dependencies"), graph::describe(&cycle, |place| ids[place]));
     }
     (tasks, method_lines)
+}
+
+/// Tells of every method that is well formed, but not among those `offered`.
+pub(super) fn check_methods(tasks: &[TaskDefinition], lines: &[u32], offered: &HashSet<&str>, errors: &mut Errors) {
+    let list = Place::Field(&Place::Root, "tasks");
+    for (index, (task, line)) in tasks.iter().zip(lines).enumerate() {
+        if !task.method.is_empty() && !offered.contains(&*task.method) {
+            let place = Place::Index(&list, index);
+            errors.push(*line, &Place::Field(&place, "method"), no_provider(&task.method, offered));
+        }
+    }
 }
 
 /// What stands in the place of something that is no task, until the errors are handed out.
@@ -212,8 +227,10 @@ fn method(fields: &Fields<'_, '_>, item: &Node, errors: &mut Errors) -> Text {
         errors.push(entry.node.line, &place, too_long(method.len()));
     } else if !(segments_are_fine && method.contains('/')) {
         errors.push(entry.node.line, &place, format!("'{method}' is not a method; write 'namespace/name', such as 'text/summary'"));
+    } else {
+        return Text::from(method);
     }
-    Text::from(method)
+    Text::from("")
 }
 
 fn priority(fields: &Fields<'_, '_>, errors: &mut Errors) -> i32 {
