@@ -10,8 +10,8 @@ use std::process::{Command, Output};
 const TARGET: &str = "wasm32-wasip2";
 const PROFILE: &str = "guest";
 
-/// The plugins that ship; each is a package of this name.
-pub(crate) const SHIPPED: [&str; 5] = ["audit", "files", "retry-policy", "sim", "text"];
+/// The plugins that ship, and those of `examples/`; each is a package of this name.
+pub(crate) const PLUGINS: [&str; 6] = ["audit", "files", "order-limit", "retry-policy", "sim", "text"];
 
 /// The root of the checkout.
 pub(crate) fn workspace() -> PathBuf {
@@ -37,14 +37,14 @@ pub(crate) fn build(examples: &[String]) -> Result<Vec<(String, PathBuf)>, Build
     };
     // Two runs, because `--examples` is for every package that is named beside it, and the plugins' libraries are wanted.
     run(common("trackside-test-guests").arg("--examples"))?;
-    let mut shipped = common(SHIPPED[0]);
-    shipped.args(SHIPPED[1..].iter().flat_map(|name| ["--package", name]));
-    run(&mut shipped)?;
+    let mut plugins = common(PLUGINS[0]);
+    plugins.args(PLUGINS[1..].iter().flat_map(|name| ["--package", name]));
+    run(&mut plugins)?;
 
     let made = target_dir.join(TARGET).join(PROFILE);
     let file = |folder: &Path, name: &str| (name.to_owned(), folder.join(format!("{}.wasm", name.replace('-', "_"))));
     let examples = examples.iter().map(|name| file(&made.join("examples"), name));
-    Ok(examples.chain(SHIPPED.iter().map(|name| file(&made, name))).collect())
+    Ok(examples.chain(PLUGINS.iter().map(|name| file(&made, name))).collect())
 }
 
 /// Sees that guests can be compiled, and adds what is missing if that can be done.

@@ -114,7 +114,7 @@ pub fn path(name: &str) -> PathBuf {
 #[must_use]
 pub fn names() -> Vec<String> {
     let made = handmade::files(&cargo::workspace());
-    let shipped = cargo::SHIPPED.iter().map(|name| (*name).to_owned());
+    let shipped = cargo::PLUGINS.iter().map(|name| (*name).to_owned());
     fixtures().into_iter().chain(shipped).chain(made.into_iter().map(|(name, _)| name.to_owned())).collect()
 }
 
