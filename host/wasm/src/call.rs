@@ -26,7 +26,11 @@ pub(crate) struct Terms {
 }
 
 /// Calls a guest on this thread. Comes back within the deadline, whatever the guest does.
-pub(crate) fn guarded<R: RoleExports, T>(pool: &Pool<R>, terms: Terms, body: impl FnOnce(&mut Live<R>) -> wasmtime::Result<T>) -> CallReport<T> {
+pub(crate) fn guarded<R: RoleExports, T>(
+    pool: &Pool<R>,
+    terms: Terms,
+    body: impl FnOnce(&mut Live<R>) -> wasmtime::Result<T>,
+) -> CallReport<T> {
     let started = Instant::now();
     let core = &pool.role.core;
     let _ticking = core.engines.ticker.run();

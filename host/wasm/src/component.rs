@@ -35,7 +35,9 @@ fn check_header(bytes: &[u8]) -> Result<(), LoadProblem> {
         [0, b'a', b's', b'm', _, _, COMPONENT_LAYER, 0, ..] => Ok(()),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(LoadProblem::CoreModule),
         [0, b'a', b's', b'm', ..] => Err(LoadProblem::Malformed("its version is unknown".to_owned())),
-        [b'(' | b';', ..] => Err(LoadProblem::NotWebAssembly("it looks like WebAssembly text; assemble it with wasm-tools parse".to_owned())),
+        [b'(' | b';', ..] => {
+            Err(LoadProblem::NotWebAssembly("it looks like WebAssembly text; assemble it with wasm-tools parse".to_owned()))
+        }
         _ => Err(LoadProblem::NotWebAssembly(format!("it begins with {:02x?}", &bytes[..bytes.len().min(4)]))),
     }
 }
@@ -90,13 +92,16 @@ impl Outline {
     }
 
     fn exports(&self, interface: &str) -> bool {
-        let found = |export: &String| parts(export).is_some_and(|(package, name, version)| package == PACKAGE && name == interface && version.starts_with(VERSION));
+        let found = |export: &String| {
+            parts(export).is_some_and(|(package, name, version)| package == PACKAGE && name == interface && version.starts_with(VERSION))
+        };
         self.exports.iter().any(found)
     }
 
     /// The interfaces of the contract that it exports in a version that this host does not speak.
     pub(crate) fn foreign_versions(&self) -> Vec<String> {
-        let foreign = |export: &&String| parts(export).is_some_and(|(package, _, version)| package == PACKAGE && !version.starts_with(VERSION));
+        let foreign =
+            |export: &&String| parts(export).is_some_and(|(package, _, version)| package == PACKAGE && !version.starts_with(VERSION));
         self.exports.iter().filter(foreign).cloned().collect()
     }
 

@@ -52,7 +52,14 @@ pub(crate) struct Described {
 ///
 /// # Errors
 /// The fault it ended in, or what is wrong with the answer.
-pub(crate) fn ask(name: &Text, pre: InstancePre<State>, engines: Arc<Engines>, calls: Arc<dyn HostCalls>, limits: &Limits, roles: Roles) -> Result<Described, LoadProblem> {
+pub(crate) fn ask(
+    name: &Text,
+    pre: InstancePre<State>,
+    engines: Arc<Engines>,
+    calls: Arc<dyn HostCalls>,
+    limits: &Limits,
+    roles: Roles,
+) -> Result<Described, LoadProblem> {
     let now = calls.now();
     let core = Core {
         name: Arc::clone(name),
@@ -64,7 +71,8 @@ pub(crate) fn ask(name: &Text, pre: InstancePre<State>, engines: Arc<Engines>, c
         describing: true,
         reported: Default::default(),
     };
-    let role: Role<description::Guest> = Role::new(Arc::new(core), pre, Vec::new()).map_err(|error| LoadProblem::Link(format!("{error:#}")))?;
+    let role: Role<description::Guest> =
+        Role::new(Arc::new(core), pre, Vec::new()).map_err(|error| LoadProblem::Link(format!("{error:#}")))?;
     let report = block_on(call_describe(&role, now));
     let about = report.outcome.map_err(|fault| LoadProblem::Fault { what: "describe", fault })?;
     check(about, roles, report.usage.fuel)
@@ -147,7 +155,10 @@ fn methods(methods: Vec<description::Method>, roles: Roles) -> Result<Vec<Method
 }
 
 fn is_method_name(name: &str) -> bool {
-    let segment = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.' | b'-'));
+    let segment = |text: &str| {
+        !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.' | b'-'))
+    };
     name.len() <= 128 && name.split_once('/').is_some_and(|(namespace, name)| segment(namespace) && segment(name))
 }
 

@@ -150,9 +150,12 @@ mod tests {
 
     #[test]
     fn plugins_are_found_by_their_files() {
-        check(&["b.wasm", "a-1_x.wasm", "a-1_x.toml", ".hidden"], expect![[r#"
+        check(
+            &["b.wasm", "a-1_x.wasm", "a-1_x.toml", ".hidden"],
+            expect![[r#"
             plugin a-1_x
-            plugin b"#]]);
+            plugin b"#]],
+        );
     }
 
     #[test]

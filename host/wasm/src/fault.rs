@@ -7,7 +7,11 @@ use trackside_model::ports::{Fault, FaultKind};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::{I32Exit, ResourceTableError};
 
-use crate::{engines::STACK_BYTES, limits::{RESOURCES, Refused}, state::State};
+use crate::{
+    engines::STACK_BYTES,
+    limits::{RESOURCES, Refused},
+    state::State,
+};
 
 /// What wasmtime says, without a type of its own, when a guest passes more than the store's hostcall fuel in one go.
 const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
@@ -40,7 +44,12 @@ pub(crate) fn no_instance(instances: usize, timeout_ms: u64) -> Fault {
 
 /// The fault of a call whose arguments are too large; the guest was not called.
 pub(crate) fn argument_bytes(used: u64, allowed: u64) -> Fault {
-    Fault { kind: FaultKind::Bytes, message: format!("the call has {used} bytes of arguments, argument_bytes allows {allowed}"), used, allowed }
+    Fault {
+        kind: FaultKind::Bytes,
+        message: format!("the call has {used} bytes of arguments, argument_bytes allows {allowed}"),
+        used,
+        allowed,
+    }
 }
 
 /// What an error that ended a call means.
@@ -73,7 +82,12 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &State) -> Fault {
     }
     if text.contains("resource limit exceeded") {
         let allowed = u64::from(state.core.limits.instances);
-        return Fault { kind: FaultKind::Unavailable, message: format!("it is made of more parts than limits.instances allows: {text}"), used: 0, allowed };
+        return Fault {
+            kind: FaultKind::Unavailable,
+            message: format!("it is made of more parts than limits.instances allows: {text}"),
+            used: 0,
+            allowed,
+        };
     }
     // What is left comes from the canonical ABI: text that is not UTF-8, pointers out of bounds, unknown discriminants.
     plain(FaultKind::Malformed, text)
@@ -81,9 +95,12 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &State) -> Fault {
 
 fn of_trap(trap: Trap, state: &State) -> Fault {
     match trap {
-        Trap::StackOverflow => {
-            Fault { kind: FaultKind::Stack, message: format!("its calls went deeper than the {STACK_BYTES} bytes of stack"), used: STACK_BYTES, allowed: STACK_BYTES }
-        }
+        Trap::StackOverflow => Fault {
+            kind: FaultKind::Stack,
+            message: format!("its calls went deeper than the {STACK_BYTES} bytes of stack"),
+            used: STACK_BYTES,
+            allowed: STACK_BYTES,
+        },
         Trap::OutOfFuel => {
             let allowed = state.core.limits.fuel;
             Fault { kind: FaultKind::Fuel, message: format!("it burnt all of its {allowed} fuel"), used: allowed, allowed }

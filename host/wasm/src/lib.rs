@@ -36,7 +36,7 @@ pub use self::{
     engines::EngineError,
     error::{HostError, LoadError, LoadProblem},
     load::PluginHost,
-    report::{CheckReport, GrantUse},
     options::{CompileLimits, CompilerCommand, PoolSizes, WasmOptions},
+    report::{CheckReport, GrantUse},
     settings::{MAX_TIMEOUT_MS, MAX_WORKERS, SettingsError},
 };

@@ -170,7 +170,8 @@ impl PluginHost {
             Entry::Tampered => tracing::warn!(plugin = name, "the compiled form in the cache is not what this host wrote; compiling again"),
         }
         let scratch = |purpose| self.cache.scratch(purpose).map_err(LoadProblem::Read);
-        let code = compile::in_child(&self.options.compiler, &self.options.compile, &source.bytes, scratch("component")?, scratch("compiled")?)?;
+        let code =
+            compile::in_child(&self.options.compiler, &self.options.compile, &source.bytes, scratch("component")?, scratch("compiled")?)?;
         self.cache.put(&key, &code)?;
         Ok((code, false))
     }

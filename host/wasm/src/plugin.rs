@@ -91,13 +91,26 @@ impl Guest for Plugin {
     }
 }
 
-pub(crate) fn check(live: &mut Live<ControlExports>, subject: &Subject<'_>, context: &CheckContext, remaining_ms: u64) -> wasmtime::Result<Signal> {
+pub(crate) fn check(
+    live: &mut Live<ControlExports>,
+    subject: &Subject<'_>,
+    context: &CheckContext,
+    remaining_ms: u64,
+) -> wasmtime::Result<Signal> {
     let Live { store, exports } = live;
     match exports {
         ControlExports::Packed(guest) => {
             let (point, origin) = (context.point.ordinal(), context.origin.ordinal());
-            let answered =
-                guest.call_check(&mut *store, point, origin, context.attempt, context.now.0, context.elapsed_ms, remaining_ms, subject.packed())?;
+            let answered = guest.call_check(
+                &mut *store,
+                point,
+                origin,
+                context.attempt,
+                context.now.0,
+                context.elapsed_ms,
+                remaining_ms,
+                subject.packed(),
+            )?;
             if answered { convert::packed_signal(guest.call_verdict(store)?) } else { Ok(Signal::Proceed(None)) }
         }
         ControlExports::Record(guest) => {
@@ -108,12 +121,25 @@ pub(crate) fn check(live: &mut Live<ControlExports>, subject: &Subject<'_>, cont
     }
 }
 
-pub(crate) fn observe(live: &mut Live<ObserverExports>, events: &[Arc<Event>], delivery: &Delivery, remaining_ms: u64) -> wasmtime::Result<Result<(), String>> {
+pub(crate) fn observe(
+    live: &mut Live<ObserverExports>,
+    events: &[Arc<Event>],
+    delivery: &Delivery,
+    remaining_ms: u64,
+) -> wasmtime::Result<Result<(), String>> {
     let Live { store, exports } = live;
     match exports {
         ObserverExports::Packed(guest) => {
             let batch = packed::batch(events.iter().map(|event| &**event));
-            let failed = guest.call_observe(&mut *store, delivery.now.0, remaining_ms, delivery.attempt, delivery.replay, delivery.missed, &batch)?;
+            let failed = guest.call_observe(
+                &mut *store,
+                delivery.now.0,
+                remaining_ms,
+                delivery.attempt,
+                delivery.replay,
+                delivery.missed,
+                &batch,
+            )?;
             if failed { Ok(Err(guest.call_failure(store)?)) } else { Ok(Ok(())) }
         }
         ObserverExports::Record(guest) => {

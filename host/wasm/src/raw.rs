@@ -118,8 +118,16 @@ impl RawControl {
         let Live { store, exports } = live;
         let (point, origin) = (context.point.ordinal(), context.origin.ordinal());
         let remaining_ms = context.remaining_ms;
-        let answered =
-            exports.0.call_check(&mut *store, point, origin, context.attempt, context.now.0, context.elapsed_ms, remaining_ms, subject.packed());
+        let answered = exports.0.call_check(
+            &mut *store,
+            point,
+            origin,
+            context.attempt,
+            context.now.0,
+            context.elapsed_ms,
+            remaining_ms,
+            subject.packed(),
+        );
         let signal = match answered {
             Ok(false) => return Ok(Signal::Proceed(None)),
             Ok(true) => exports.0.call_verdict(&mut *store).and_then(convert::packed_signal),

@@ -92,8 +92,8 @@ const USES: [(&str, &str, &str, &str); 7] = [
 
 fn grant_uses(outline: &Outline, info: &PluginInfo) -> Vec<GrantUse> {
     let grants = &info.grants;
-    let granted = [grants.kv, grants.publish.is_some(), grants.progress, grants.clock, grants.timers, grants.random, !grants.folders.is_empty()];
+    let granted =
+        [grants.kv, grants.publish.is_some(), grants.progress, grants.clock, grants.timers, grants.random, !grants.folders.is_empty()];
     let used = USES.iter().zip(granted).filter(|((import, ..), _)| outline.imports(import));
     used.map(|((_, what, line, without), granted)| GrantUse { what, line, granted, without }).collect()
 }
-

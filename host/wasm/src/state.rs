@@ -59,12 +59,7 @@ pub(crate) enum Cause {
     #[default]
     None,
     /// One event, at a decision point.
-    Check {
-        event_id: Uuid,
-        correlation_id: Text,
-        point: u8,
-        attempt: u32,
-    },
+    Check { event_id: Uuid, correlation_id: Text, point: u8, attempt: u32 },
     /// A batch: id and correlation of each event.
     Batch(Vec<(Uuid, Text)>),
     /// A task.
@@ -189,7 +184,8 @@ impl State {
             return Ok(());
         }
         let used = self.call.host_bytes;
-        let message = format!("its host calls passed {used} bytes, result_bytes allows {allowed} (each call counts {HOST_CALL_BYTES} besides)");
+        let message =
+            format!("its host calls passed {used} bytes, result_bytes allows {allowed} (each call counts {HOST_CALL_BYTES} besides)");
         Err(Fault { kind: FaultKind::Bytes, message, used, allowed }.into())
     }
 }

@@ -49,6 +49,7 @@ impl Ticker {
     ///
     /// # Errors
     /// If the system gives no thread.
+    #[expect(clippy::disallowed_methods, reason = "the ticker owns this one thread, and joins it when it is dropped")]
     pub(crate) fn start(engines: Vec<Engine>) -> io::Result<Self> {
         let shared = Arc::new(Shared { running: AtomicU64::new(0), awake: AtomicBool::new(false), stop: AtomicBool::new(false) });
         let of_thread = Arc::clone(&shared);

@@ -30,7 +30,8 @@ impl State {
     fn wait(&mut self, ns: u64) -> wasmtime::Result<Resource<DynPollable>> {
         if ns > 0 && !self.core.grants.timers {
             self.core.not_granted_key("waiting (wasi:clocks)", "timers", "true");
-            let fault: Fault = fault::plain(FaultKind::NotGranted, "it waited without the grant; add `timers = true` under [grants] in its settings file");
+            let fault: Fault =
+                fault::plain(FaultKind::NotGranted, "it waited without the grant; add `timers = true` under [grants] in its settings file");
             return Err(fault.into());
         }
         let left = self.call.deadline.saturating_duration_since(std::time::Instant::now()) + PAST_DEADLINE;

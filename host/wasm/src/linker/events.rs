@@ -70,7 +70,9 @@ impl State {
             metadata: draft.metadata.into_iter().collect(),
             ..Incoming::default()
         };
-        let checked = incoming.into_plugin_draft(&self.core.name, self.call.now, id, &EnvelopeLimits::default()).map_err(|error| refusal_of(&error))?;
+        let checked = incoming
+            .into_plugin_draft(&self.core.name, self.call.now, id, &EnvelopeLimits::default())
+            .map_err(|error| refusal_of(&error))?;
         self.ask_grant(&checked.event_type)?;
         self.call.publishes.push(OutboxPublish {
             event_id: id,

@@ -233,7 +233,10 @@ impl kv::Host for State {
         let gone = space.keys.values().filter(|seen| seen.written && seen.value.is_none()).count();
         let wanted = limit.saturating_add(u32::try_from(gone).unwrap_or(u32::MAX));
         let keys = self.core.calls.kv_keys(&self.core.name, &prefix, after.as_deref(), wanted).map_err(unreadable)?;
-        let own = space.keys.iter().filter(|(key, seen)| seen.written && key.starts_with(&prefix) && after.as_ref().is_none_or(|after| *key > after));
+        let own = space
+            .keys
+            .iter()
+            .filter(|(key, seen)| seen.written && key.starts_with(&prefix) && after.as_ref().is_none_or(|after| *key > after));
         let mut keys: BTreeSet<String> = keys.into_iter().collect();
         for (key, seen) in own {
             match seen.value {

@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn last_words_are_the_reason() {
         let stdio = Stdio::new(1_000);
-        stdio.err().write(Bytes::from_static(b"\nthread 'main' panicked at src/lib.rs:5:9:\nboom\nnote: run with RUST_BACKTRACE\n")).unwrap();
+        stdio
+            .err()
+            .write(Bytes::from_static(b"\nthread 'main' panicked at src/lib.rs:5:9:\nboom\nnote: run with RUST_BACKTRACE\n"))
+            .unwrap();
         assert_eq!(stdio.last_words().unwrap(), "thread 'main' panicked at src/lib.rs:5:9: boom");
     }
 }

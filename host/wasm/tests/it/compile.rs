@@ -1,6 +1,11 @@
 //! The compiling process and its cache: limits, tampering, what is taken again.
 
-use std::{fs, path::PathBuf, process::Command, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
 
 use trackside_wasm::{CompileError, LoadProblem};
 
@@ -18,9 +23,9 @@ fn bench(change: impl FnOnce(&mut trackside_wasm::WasmOptions)) -> (Bench, PathB
     (bench, dir)
 }
 
-fn entry(cache: &PathBuf) -> PathBuf {
-    let entries = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
-    entries.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).next().expect("one entry")
+fn entry(cache: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+    entries.find(|path| path.extension().is_some_and(|extension| extension == "cwasm")).expect("one entry")
 }
 
 #[test]
@@ -39,7 +44,11 @@ fn what_was_compiled_is_found_again_and_what_was_tampered_with_is_not_run() {
     assert!(!bench.host.check_file(&path).unwrap().from_cache, "compiled again");
     assert!(bench.host.check_file(&path).unwrap().from_cache, "and put right");
     assert!(check(&*bench.host.load("minimal").unwrap()).outcome.is_ok());
-    let left: Vec<_> = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "tmp")).collect();
+    let left: Vec<_> = fs::read_dir(&cache)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "tmp"))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -47,7 +56,8 @@ fn what_was_compiled_is_found_again_and_what_was_tampered_with_is_not_run() {
 fn both_engines_share_one_compilation() {
     let (bench, cache) = bench(|_| {});
     bench.load("neighbour", "");
-    let compiled = fs::read_dir(&cache).unwrap().filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "cwasm")).count();
+    let compiled =
+        fs::read_dir(&cache).unwrap().filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "cwasm")).count();
     assert_eq!(compiled, 1);
 }
 

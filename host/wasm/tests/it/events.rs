@@ -1,8 +1,8 @@
 //! `events`: grants, form, identity and number of publishes; `raise`; and what nobody is granted yet.
 
 use serde_json::Value;
-use trackside_model::ports::{CallReport, Failure, FaultKind, Guest};
 use trackside_model::json::Json;
+use trackside_model::ports::{CallReport, Failure, FaultKind, Guest};
 
 use crate::support::{Bench, DELIVERY, events, expect_fault, observe, run, run_task, task};
 

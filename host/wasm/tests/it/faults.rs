@@ -171,7 +171,8 @@ fn answers_that_are_not_json_are_malformed() {
 fn a_flood_of_lines_is_cut_and_said_once() {
     for to in ["log", "stderr"] {
         let bench = Bench::new();
-        let guest = bench.load("log-flood", &format!("[limits]\nlog_bytes = 10000\ntimeout_ms = 20000\n[settings]\nlines = 2000\nto = '{to}'"));
+        let guest =
+            bench.load("log-flood", &format!("[limits]\nlog_bytes = 10000\ntimeout_ms = 20000\n[settings]\nlines = 2000\nto = '{to}'"));
         assert_eq!(check(&*guest).outcome.unwrap(), Signal::Proceed(None), "{to}");
         let lines = bench.lines();
         let bytes: usize = lines.iter().map(String::len).sum();

@@ -37,32 +37,56 @@ fn a_call_sees_its_own_writes_and_notes_what_it_rests_on() {
     let bench = Bench::new();
     bench.calls.space.lock().insert("old".into(), b"3".to_vec());
     let guest = bench.load("kv-user", "");
-    show(&*guest, r#"[{"get": "a"}, {"set": ["a", "1"]}, {"get": "a"}, {"delete": "a"}, {"get": "a"}]"#, expect![[r#"
+    show(
+        &*guest,
+        r#"[{"get": "a"}, {"set": ["a", "1"]}, {"get": "a"}, {"delete": "a"}, {"get": "a"}]"#,
+        expect![[r#"
         [null,null,"1",true,null]
         a set 1
         a delete
-        read a at 7"#]]);
-    show(&*guest, r#"[{"set": ["b", "1"]}, {"get": "b"}]"#, expect![[r#"
+        read a at 7"#]],
+    );
+    show(
+        &*guest,
+        r#"[{"set": ["b", "1"]}, {"get": "b"}]"#,
+        expect![[r#"
         [null,"1"]
-        b set 1"#]]);
-    show(&*guest, r#"[{"increment": ["old", 4]}, {"increment": ["old", 1]}]"#, expect![[r#"
+        b set 1"#]],
+    );
+    show(
+        &*guest,
+        r#"[{"increment": ["old", 4]}, {"increment": ["old", 1]}]"#,
+        expect![[r#"
         [7,8]
         old add 4
-        old add 1"#]]);
-    show(&*guest, r#"[{"increment": ["old", 4]}, {"get": "old"}]"#, expect![[r#"
+        old add 1"#]],
+    );
+    show(
+        &*guest,
+        r#"[{"increment": ["old", 4]}, {"get": "old"}]"#,
+        expect![[r#"
         [7,"7"]
         old add 4
-        read old at 7"#]]);
-    show(&*guest, r#"[{"swap": ["old", "3", "4"]}, {"swap": ["old", "3", "5"]}, {"swap": ["new", null, "x"]}, {"swap": ["old", "4", null]}]"#, expect![[r#"
+        read old at 7"#]],
+    );
+    show(
+        &*guest,
+        r#"[{"swap": ["old", "3", "4"]}, {"swap": ["old", "3", "5"]}, {"swap": ["new", null, "x"]}, {"swap": ["old", "4", null]}]"#,
+        expect![[r#"
         [null,{"refused":"Conflict"},null,null]
         old set 4
         new set x
         old delete
         read old at 7
-        read new at 7"#]]);
-    show(&*guest, r#"[{"set_for_ms": ["t", "x", 1500]}]"#, expect![[r#"
+        read new at 7"#]],
+    );
+    show(
+        &*guest,
+        r#"[{"set_for_ms": ["t", "x", 1500]}]"#,
+        expect![[r#"
         [null]
-        t set x until 2025-06-15T15:06:41.500000000Z"#]]);
+        t set x until 2025-06-15T15:06:41.500000000Z"#]],
+    );
 }
 
 #[test]
@@ -72,11 +96,15 @@ fn keys_are_those_of_the_call() {
         bench.calls.space.lock().insert(key.into(), Vec::new());
     }
     let guest = bench.load("kv-user", "");
-    show(&*guest, r#"[{"set": ["p/b", ""]}, {"delete": "p/c"}, {"keys": "p/"}]"#, expect![[r#"
+    show(
+        &*guest,
+        r#"[{"set": ["p/b", ""]}, {"delete": "p/c"}, {"keys": "p/"}]"#,
+        expect![[r#"
         [null,true,["p/a","p/b"]]
         p/b set 
         p/c delete
-        read p/c at 7"#]]);
+        read p/c at 7"#]],
+    );
 }
 
 #[test]
@@ -85,13 +113,21 @@ fn each_refusal_has_its_name() {
     bench.calls.space.lock().insert("text".into(), b"abc".to_vec());
     let guest = bench.load("kv-user", "[limits]\nkv_bytes = 1000");
     let long = "k".repeat(513);
-    show(&*guest, &format!(r#"[{{"get": "{long}"}}, {{"fill": ["v", 262145]}}, {{"fill": ["v", 996]}}, {{"increment": ["text", 1]}}]"#), expect![[r#"
-        [{"refused":"KeyTooLong"},{"refused":"ValueTooLarge"},{"refused":"Full"},{"refused":"NotANumber"}]"#]]);
-    show(&*guest, r#"[{"fill": ["v", 990]}, {"set": ["w", "more"]}, {"delete": "v"}, {"set": ["w", "more"]}]"#, expect![[r#"
+    show(
+        &*guest,
+        &format!(r#"[{{"get": "{long}"}}, {{"fill": ["v", 262145]}}, {{"fill": ["v", 996]}}, {{"increment": ["text", 1]}}]"#),
+        expect![[r#"
+        [{"refused":"KeyTooLong"},{"refused":"ValueTooLarge"},{"refused":"Full"},{"refused":"NotANumber"}]"#]],
+    );
+    show(
+        &*guest,
+        r#"[{"fill": ["v", 990]}, {"set": ["w", "more"]}, {"delete": "v"}, {"set": ["w", "more"]}]"#,
+        expect![[r#"
         [null,{"refused":"Full"},true,null]
         v set 990 bytes
         v delete
-        w set more"#]]);
+        w set more"#]],
+    );
 }
 
 #[test]
@@ -99,9 +135,13 @@ fn what_is_replaced_makes_room() {
     let bench = Bench::new();
     bench.calls.space.lock().insert("v".into(), vec![b'x'; 990]);
     let guest = bench.load("kv-user", "[limits]\nkv_bytes = 1000");
-    show(&*guest, r#"[{"fill": ["v", 991]}, {"set": ["w", "more than that"]}]"#, expect![[r#"
+    show(
+        &*guest,
+        r#"[{"fill": ["v", 991]}, {"set": ["w", "more than that"]}]"#,
+        expect![[r#"
         [null,{"refused":"Full"}]
-        v set 991 bytes"#]]);
+        v set 991 bytes"#]],
+    );
 }
 
 #[test]
@@ -109,7 +149,11 @@ fn without_the_grant_every_call_is_refused_and_reported_once() {
     let bench = Bench::new();
     let guest = bench.load("kv-user", "[grants]\nkv = false");
     for _ in 0..2 {
-        show(&*guest, r#"[{"get": "a"}, {"set": ["a", "1"]}, {"keys": ""}]"#, expect![[r#"[{"refused":"NotGranted"},{"refused":"NotGranted"},{"refused":"NotGranted"}]"#]]);
+        show(
+            &*guest,
+            r#"[{"get": "a"}, {"set": ["a", "1"]}, {"keys": ""}]"#,
+            expect![[r#"[{"refused":"NotGranted"},{"refused":"NotGranted"},{"refused":"NotGranted"}]"#]],
+        );
     }
     assert_eq!(bench.not_granted(), [("its key-value space (kv)".to_owned(), "[grants]\nkv = true".to_owned())]);
 }

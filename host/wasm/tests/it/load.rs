@@ -18,7 +18,13 @@ fn refused(name: &str, settings: &str, expected: Expect) {
 
 #[test]
 fn what_is_no_component_says_what_it_is() {
-    refused("core-module", "", expect!["/plugins/core-module.wasm: is a core module, not a component; build it for wasm32-wasip2, or wrap it with: wasm-tools component new FILE -o FILE"]);
+    refused(
+        "core-module",
+        "",
+        expect![
+            "/plugins/core-module.wasm: is a core module, not a component; build it for wasm32-wasip2, or wrap it with: wasm-tools component new FILE -o FILE"
+        ],
+    );
     refused("plain-text", "", expect!["/plugins/plain-text.wasm: is not a WebAssembly component: it begins with [54, 68, 69, 73]"]);
     refused("empty", "", expect!["/plugins/empty.wasm: is not a WebAssembly component: it is empty"]);
     refused("truncated", "", expect!["/plugins/truncated.wasm: is not a valid component: unexpected end-of-file (at offset 0xf5c)"]);
@@ -26,22 +32,46 @@ fn what_is_no_component_says_what_it_is() {
 
 #[test]
 fn an_unknown_import_is_named_with_what_there_is() {
-    refused("unknown-import", "", expect!["/plugins/unknown-import.wasm: imports `acme:oracle/tomorrow@1.0.0`, which this host does not offer; it offers what the worlds observer-plugin, control-plugin and worker-plugin of trackside:plugin@0.1.0 import, and wasi:cli, clocks, filesystem, io, random and sockets 0.2"]);
+    refused(
+        "unknown-import",
+        "",
+        expect![
+            "/plugins/unknown-import.wasm: imports `acme:oracle/tomorrow@1.0.0`, which this host does not offer; it offers what the worlds observer-plugin, control-plugin and worker-plugin of trackside:plugin@0.1.0 import, and wasi:cli, clocks, filesystem, io, random and sockets 0.2"
+        ],
+    );
 }
 
 #[test]
 fn a_wrong_settings_file_is_named_with_its_line() {
     refused("minimal", "priority = 1\n[limit]\n", expect!["/plugins/minimal.toml: line 2: unknown key 'limit'; did you mean 'limits'?"]);
     refused("minimal", "enabled = false", expect!["/plugins/minimal.toml: is turned off; remove `enabled = false` to load it"]);
-    refused("minimal", "[limits]\nmemory_bytes = 1000000000", expect!["/plugins/minimal.toml: limits.memory_bytes = 1000000000 is more than the 268435456 that a control handler or observer can have"]);
+    refused(
+        "minimal",
+        "[limits]\nmemory_bytes = 1000000000",
+        expect![
+            "/plugins/minimal.toml: limits.memory_bytes = 1000000000 is more than the 268435456 that a control handler or observer can have"
+        ],
+    );
 }
 
 #[test]
 fn a_missing_file_and_a_wrong_name_are_named() {
     let bench = Bench::new();
-    check(&bench, bench.host.load("nobody").map(|_| ()), expect!["/plugins/nobody.wasm: cannot be read: No such file or directory (os error 2)"]);
-    check(&bench, bench.host.load("../x").map(|_| ()), expect!["/plugins/../x.wasm: '../x' is not a plugin name: use up to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit"]);
-    check(&bench, bench.host.load("plugin_host").map(|_| ()), expect!["/plugins/plugin_host.wasm: 'plugin_host' is the name of a host component; rename the file"]);
+    check(
+        &bench,
+        bench.host.load("nobody").map(|_| ()),
+        expect!["/plugins/nobody.wasm: cannot be read: No such file or directory (os error 2)"],
+    );
+    check(
+        &bench,
+        bench.host.load("../x").map(|_| ()),
+        expect!["/plugins/../x.wasm: '../x' is not a plugin name: use up to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit"],
+    );
+    check(
+        &bench,
+        bench.host.load("plugin_host").map(|_| ()),
+        expect!["/plugins/plugin_host.wasm: 'plugin_host' is the name of a host component; rename the file"],
+    );
 }
 
 #[test]

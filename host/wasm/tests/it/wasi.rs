@@ -42,7 +42,9 @@ fn granted_time_and_randomness_are_real() {
 fn an_ungranted_wait_is_a_fault_that_names_the_grant() {
     let bench = Bench::new();
     let guest = bench.load("spin-host", "[settings]\ncall = 'sleep'");
-    for fault in [expect_fault(&check(&*guest), FaultKind::NotGranted), expect_fault(&run(&*guest, "spin-host/run", "null"), FaultKind::NotGranted)] {
+    for fault in
+        [expect_fault(&check(&*guest), FaultKind::NotGranted), expect_fault(&run(&*guest, "spin-host/run", "null"), FaultKind::NotGranted)]
+    {
         assert!(fault.message.contains("timers = true"), "{fault}");
     }
     assert_eq!(bench.not_granted(), [("waiting (wasi:clocks)".to_owned(), "[grants]\ntimers = true".to_owned())]);
