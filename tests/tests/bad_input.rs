@@ -107,7 +107,7 @@ fn events() {
     door.publish(&order(r#", "correlation_id": 7"#), expect!["422 correlation_id: expected a string, found a number"]);
     door.publish(&order(&format!(r#", "correlation_id": "{}""#, "c".repeat(300))), expect!["413 correlation_id: 300 bytes are more than the 256 allowed"]);
     door.publish(&order(&format!(r#", "payload": "{}""#, "x".repeat(1_500))), expect!["413 payload: 1502 bytes are more than the 1000 allowed"]);
-    door.publish(&order(&format!(r#", "payload": {}{}"#, "[".repeat(65), "]".repeat(65))), expect!["413 nested deeper than the 65 levels allowed"]);
+    door.publish(&order(&format!(r#", "payload": {}{}"#, "[".repeat(65), "]".repeat(65))), expect!["413 payload: nested deeper than the 64 levels allowed"]);
     door.publish(&order(&format!(r#", "payload": "{}""#, "x".repeat(5_000))), expect!["413 the body is larger than the 4000 bytes allowed (http.body_bytes in the host's configuration)"]);
     door.publish(r#"{"event_type": "task:completed", "source_component": "shop"}"#, expect!["403 event_type: 'task:completed' is engine-owned: only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit"]);
     door.publish(r#"{"event_type": "TaskCompleted", "source_component": "shop"}"#, expect!["403 event_type: 'task:completed' is engine-owned: only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit"]);
@@ -143,12 +143,11 @@ fn lines_have_their_own_answers() {
         .map(|answer| format!("line {} {} {}", answer["line"], answer["status"], answer["detail"].as_str().unwrap_or("-")))
         .collect();
     expect![[r#"
-        line 7 413 the line is larger than the 2000 bytes allowed (http.line_bytes in the host's configuration)
         line 1 201 -
         line 3 422 paylod: unknown field 'paylod'; did you mean 'payload'?
         line 4 400 expected ident at line 1 column 2
         line 5 201 -
-        line 6 400 expected value at line 1 column 1"#]].assert_eq(&shown.join("\n"));
+        line 6 413 the line is larger than the 2000 bytes allowed (http.line_bytes in the host's configuration)"#]].assert_eq(&shown.join("\n"));
     assert_eq!(door.log().len(), before + 2);
 }
 
@@ -196,10 +195,11 @@ fn workflows() {
         "name: wrong\ntiemout: 5\ntasks:\n  - {id: a, method: sim/echo, dependencies: [b]}\n  - {id: b, method: sim/echo, parameters: {x: '${a}'}}\n  \
          - {id: c, method: sim/ehco, dependencies: [nobody]}\n  - {id: c, method: sim/echo}\n  - {id: d, method: sim/echo, parameters: {x: '${e.y}', z: '${d'}}\n",
         expect![[r#"
-            422 the definition has 6 errors: line 2: unknown field 'tiemout'; did you mean 'timeout'?; line 4: tasks[0].dependencies: depends on itself: a → b → a; line 6: tasks[2].dependencies: no task 'nobody'; line 7: tasks[3].id: 'c' is the id of tasks[2] already, on line 6; line 8: tasks[4].parameters.x: ${e.y}: no task 'e' ($${ stands for the text ${); line 8: tasks[4].parameters.z: ${d: the closing brace is missing
+            422 the definition has 7 errors: line 2: unknown field 'tiemout'; did you mean 'timeout'?; line 4: tasks[0].dependencies: depends on itself: a → b → a; line 6: tasks[2].dependencies: no task 'nobody'; line 6: tasks[2].method: no provider offers 'sim/ehco'; did you mean 'sim/echo'?; line 7: tasks[3].id: 'c' is the id of tasks[2] already, on line 6; line 8: tasks[4].parameters.x: ${e.y}: no task 'e' ($${ stands for the text ${); line 8: tasks[4].parameters.z: ${d: the closing brace is missing
               {"line":2,"message":"unknown field 'tiemout'; did you mean 'timeout'?","place":""}
               {"line":4,"message":"depends on itself: a → b → a","place":"tasks[0].dependencies"}
               {"line":6,"message":"no task 'nobody'","place":"tasks[2].dependencies"}
+              {"line":6,"message":"no provider offers 'sim/ehco'; did you mean 'sim/echo'?","place":"tasks[2].method"}
               {"line":7,"message":"'c' is the id of tasks[2] already, on line 6","place":"tasks[3].id"}
               {"line":8,"message":"${e.y}: no task 'e' ($${ stands for the text ${)","place":"tasks[4].parameters.x"}
               {"line":8,"message":"${d: the closing brace is missing","place":"tasks[4].parameters.z"}"#]],
@@ -269,10 +269,10 @@ fn commands_to_a_host() {
     eventually("the start to be told", || terminal.host.as_ref().and_then(|host| host.events("type=system:started").pop()));
     let before = length();
     terminal.check(&["publish", "broken.json"], expect![[r#"
-        1 error: expected value at line 2 column 2
+        1 error: broken.json: expected value at line 2 column 2
     "#]]);
     terminal.check(&["publish", "empty.json"], expect![[r#"
-        1 error: there is no event in it
+        1 error: empty.json: there is no event in it
     "#]]);
     terminal.check(&["publish", "nowhere.json"], expect![[r#"
         1 error: nowhere.json: No such file or directory (os error 2)
@@ -302,7 +302,8 @@ fn commands_to_a_host() {
         1 error: there is no event 99999 in the log
     "#]]);
     terminal.check(&["submit", "bad.yaml"], expect![[r#"
-        1 error: bad.yaml:4: tasks[1].id: 'a' is the id of tasks[0] already, on line 3
+        1 error: bad.yaml:3: tasks[0].method: no provider offers 'sim/ehco'; did you mean 'sim/echo'?
+        bad.yaml:4: tasks[1].id: 'a' is the id of tasks[0] already, on line 3
     "#]]);
     terminal.check(&["submit", "nowhere.yaml"], expect![[r#"
         1 error: nowhere.yaml: No such file or directory (os error 2)
@@ -416,11 +417,11 @@ fn hosts_that_do_not_start() {
     "#]]);
     // The data directory.
     start(&["--listen", "127.0.0.1:0", "--data", &data.to_string_lossy(), "--plugins", "plugins"], &[], expect![[r#"
-        1 error: SITE/data: SITE/data is in use by another host (process PID); stop that one, or use another data directory
+        1 error: SITE/data is in use by another host (process PID); stop that one, or use another data directory
     "#]]);
     site.file("a-file", "not a directory");
     start(&host_at("127.0.0.1:0", "a-file", "plugins"), &[], expect![[r#"
-        1 error: a-file: failed to make the data directory a-file: File exists (os error 17)
+        1 error: the data directory a-file is not a directory; name another with --data
     "#]]);
     newer(&site.file("newer/.keep", "").with_file_name("log.db"));
     start(&host_at("127.0.0.1:0", "newer", "plugins"), &[], expect![[r#"
@@ -438,7 +439,7 @@ fn hosts_that_do_not_start() {
     "#]]);
     // The plugin directory.
     start(&host_at("127.0.0.1:0", "fresh", "a-file"), &[], expect![[r#"
-        1 error: the plugin directory a-file: File exists (os error 17)
+        1 error: the plugin directory a-file is not a directory; name another with --plugins
     "#]]);
     // The configuration.
     start(&[&fresh[..], &["--config", "nowhere.toml"]].concat(), &[], expect![[r#"

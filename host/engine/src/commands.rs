@@ -135,21 +135,16 @@ impl Shared {
 
     /// Reads a definition, or remembers it, and checks that somebody offers its methods.
     fn definition(&self, text: &str, format: Format) -> Result<Arc<Definition>, Vec<DefinitionError>> {
+        let methods = self.roster.load().methods();
+        let offered = methods.iter().map(|method| &**method);
         let digest = Digest::of(text.as_bytes());
         let remembered = self.definitions.lock().get(&digest).cloned();
-        let definition = match remembered {
-            Some(definition) => definition,
-            None => {
-                let definition = Arc::new(Definition::parse(text, format)?);
-                self.definitions.lock().put(digest, definition.clone());
-                definition
-            }
-        };
-        let methods = self.roster.load().methods();
-        let errors = definition.check_methods(methods.iter().map(|method| &**method));
-        if !errors.is_empty() {
-            return Err(errors);
+        if let Some(definition) = remembered {
+            let errors = definition.check_methods(offered);
+            return if errors.is_empty() { Ok(definition) } else { Err(errors) };
         }
+        let definition = Arc::new(Definition::parse_offered(text, format, offered)?);
+        self.definitions.lock().put(digest, definition.clone());
         Ok(definition)
     }
 

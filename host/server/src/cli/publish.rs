@@ -67,7 +67,17 @@ pub(super) struct PublishArgs {
     host: HostArg,
 }
 
-pub(super) fn run(args: PublishArgs) -> Result<(), CliError> {
+pub(super) fn run(args: &PublishArgs) -> Result<(), CliError> {
+    publish(&args).map_err(|error| match (error, &args.file) {
+        // What the host says of a file's text does not name the file.
+        (CliError::Failed(message), Some(file)) if !message.starts_with(&*file.to_string_lossy()) => {
+            CliError::Failed(format!("{}: {message}", file.display()))
+        }
+        (error, _) => error,
+    })
+}
+
+fn publish(args: &PublishArgs) -> Result<(), CliError> {
     let client = args.host.client()?;
     let text = match &args.file {
         Some(file) => read(file)?,
@@ -75,12 +85,12 @@ pub(super) fn run(args: PublishArgs) -> Result<(), CliError> {
     };
     let mut tally = Tally { out: Out::new(), json: args.json, taken: 0, refused: 0, many: false };
     match form(&text) {
-        Form::One => tally.one(&post(&client, &args, "application/json", &text)?)?,
-        Form::Array => tally.array(&post(&client, &args, "application/json", &text)?)?,
+        Form::One => tally.one(&post(&client, args, "application/json", &text)?)?,
+        Form::Array => tally.array(&post(&client, args, "application/json", &text)?)?,
         Form::Lines => {
             let mut from = 1;
             for chunk in chunks(&text) {
-                tally.lines(&post(&client, &args, "application/x-ndjson", &chunk)?, from)?;
+                tally.lines(&post(&client, args, "application/x-ndjson", &chunk)?, from)?;
                 from += chunk.lines().count();
             }
         }
