@@ -98,10 +98,10 @@ fn keys_are_those_of_the_call() {
     let guest = bench.load("kv-user", "");
     show(
         &*guest,
-        r#"[{"set": ["p/b", ""]}, {"delete": "p/c"}, {"keys": "p/"}]"#,
+        r#"[{"set": ["p/b", "1"]}, {"delete": "p/c"}, {"keys": "p/"}]"#,
         expect![[r#"
         [null,true,["p/a","p/b"]]
-        p/b set 
+        p/b set 1
         p/c delete
         read p/c at 7"#]],
     );
