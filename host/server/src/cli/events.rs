@@ -26,7 +26,7 @@ pub(super) struct EventsArgs {
 #[derive(Subcommand)]
 enum EventsVerb {
     /// List every match, oldest first (the same as `trackside events`).
-    List(ListArgs),
+    List(Box<ListArgs>),
     /// Show an event, the moments that led to it, and what control handlers decided about it.
     Explain(ExplainArgs),
 }

@@ -42,9 +42,9 @@ enum Verb {
     /// Run a host until it is told to stop (Ctrl-C, SIGTERM).
     Run(run::RunArgs),
     /// Publish events: from a file, from standard input, or from flags.
-    Publish(publish::PublishArgs),
+    Publish(Box<publish::PublishArgs>),
     /// List, follow and explain events.
-    Events(events::EventsArgs),
+    Events(Box<events::EventsArgs>),
     /// Submit a workflow, and wait for its end if asked to.
     Submit(submit::SubmitArgs),
     /// List, show and cancel workflows.
@@ -129,8 +129,8 @@ fn run(verb: Verb) -> Result<ExitCode, CliError> {
     match verb {
         Verb::Demo(args) => demo::run(args)?,
         Verb::Run(args) => run::run(args)?,
-        Verb::Publish(args) => publish::run(args)?,
-        Verb::Events(args) => events::run(args)?,
+        Verb::Publish(args) => publish::run(&args)?,
+        Verb::Events(args) => events::run(*args)?,
         Verb::Submit(args) => submit::run(args)?,
         Verb::Workflow(verb) => workflow::run(verb)?,
         Verb::Plugin(verb) => plugin::run(verb)?,

@@ -68,13 +68,16 @@ pub(super) struct PublishArgs {
 }
 
 pub(super) fn run(args: &PublishArgs) -> Result<(), CliError> {
-    publish(&args).map_err(|error| match (error, &args.file) {
+    publish(args).map_err(|error| match (error, args.file.as_deref().map(name_of)) {
         // What the host says of a file's text does not name the file.
-        (CliError::Failed(message), Some(file)) if !message.starts_with(&*file.to_string_lossy()) => {
-            CliError::Failed(format!("{}: {message}", file.display()))
-        }
+        (CliError::Failed(message), Some(name)) if !message.starts_with(&name) => CliError::Failed(format!("{name}: {message}")),
         (error, _) => error,
     })
+}
+
+/// As it is spoken of in messages.
+fn name_of(file: &Path) -> String {
+    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 fn publish(args: &PublishArgs) -> Result<(), CliError> {
@@ -103,10 +106,10 @@ fn publish(args: &PublishArgs) -> Result<(), CliError> {
 pub(super) fn read(file: &Path) -> Result<String, CliError> {
     if file.as_os_str() == "-" {
         let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map_err(|error| CliError::Failed(format!("standard input: {error}")))?;
+        io::stdin().read_to_string(&mut text).map_err(|error| CliError::Failed(format!("{}: {error}", name_of(file))))?;
         return Ok(text);
     }
-    fs::read_to_string(file).map_err(|error| CliError::Failed(format!("{}: {error}", file.display())))
+    fs::read_to_string(file).map_err(|error| CliError::Failed(format!("{}: {error}", name_of(file))))
 }
 
 /// JSON from an argument, or from the file that `@FILE` names.

@@ -59,7 +59,6 @@ const PATHS: [&str; 7] =
 
 impl Api {
     /// What the routes need, on a listener at `listen`.
-    #[expect(clippy::too_many_arguments, reason = "each part is made by another step of the boot, which is the only caller")]
     pub(crate) fn new(
         engine: Engine,
         plugins: Arc<Plugins>,
@@ -158,4 +157,34 @@ async fn not_found(uri: Uri) -> Problem {
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     Problem::refused(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}; the header Allow says what it takes", uri.path()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    async fn ask(router: Router, path: &str) -> (u16, serde_json::Value) {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let response = TowerToHyperService::new(router).call(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    async fn fail() -> &'static str {
+        panic!("as it was asked to")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_and_a_wrong_path_has_a_hint() {
+        let router = Router::new().route("/fails", get(fail)).fallback(not_found).layer(middleware::from_fn(catch_panics));
+        let (status, problem) = ask(router.clone(), "/fails").await;
+        assert_eq!((status, problem["status"].as_u64()), (500, Some(500)));
+        let (status, problem) = ask(router, "/v1/workflow").await;
+        assert_eq!((status, problem["detail"].as_str()), (404, Some("there is nothing at /v1/workflow; did you mean /v1/workflows?")));
+    }
 }

@@ -147,3 +147,35 @@ fn write_event(text: &mut Vec<u8>, event: &Event) {
     }
     text.extend_from_slice(b"\n\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_data_line_under_its_position() {
+        let event: Event = serde_json::from_str(
+            "{\"event_id\": \"0198f2b4-0000-7000-8000-000000000001\", \"event_type\": \"a:b\", \"timestamp\": \"2026-01-31T10:30:00Z\",
+              \"recorded_at\": \"2026-01-31T10:30:00Z\", \"sequence_number\": 12, \"part\": 3, \"source_component\": \"s\",
+              \"correlation_id\": \"c\", \"severity\": \"info\", \"payload\": {\n  \"laid\": \"out\\n\"\r\n}}",
+        )
+        .unwrap();
+        let mut text = Vec::new();
+        write_event(&mut text, &event);
+        let text = String::from_utf8(text).unwrap();
+        let lines: Vec<&str> = text.split('\n').collect();
+        assert_eq!((lines.len(), lines[0], lines[2], lines[3]), (4, "id: 12.3", "", ""));
+        let data: Event = serde_json::from_str(lines[1].strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(data.payload.to_value(), event.payload.to_value());
+    }
+
+    #[test]
+    fn a_client_comes_back_where_it_was() {
+        let last =
+            |value: &str| last_event_id(&[(header::HeaderName::from_static(LAST_EVENT_ID), value.parse().unwrap())].into_iter().collect());
+        assert_eq!(last("12.3").unwrap(), Some(Position { sequence: 12, part: 3 }));
+        assert_eq!(last("12").unwrap(), Some(Position::end_of(12)));
+        assert_eq!(last("").unwrap(), None);
+        assert_eq!(last("x").unwrap_err().status(), 400);
+    }
+}
