@@ -27,7 +27,7 @@ pub(crate) struct About<'a> {
 struct Untold<'a>(Option<(&'a Arc<Shared>, &'a Slot)>);
 
 impl Untold<'_> {
-    fn is_told(mut self) {
+    fn came_back(mut self) {
         self.0 = None;
     }
 }
@@ -80,7 +80,7 @@ impl Shared {
         self.permitted(slot)?;
         let untold = Untold(Some((self, slot)));
         let report = slot.guest().run(task).await;
-        untold.is_told();
+        untold.came_back();
         self.called(slot, &report, &About { call: "run", event: None, task: Some(task) });
         Ok(report)
     }

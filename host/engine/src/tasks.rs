@@ -57,6 +57,7 @@ impl Tasks {
     }
 
     /// Starts a task. A panic in it ends it and is an error in the host's log.
+    #[expect(clippy::disallowed_methods, reason = "this is the registry that all others go through")]
     pub fn spawn(&self, name: impl Into<String>, on_stop: OnStop, task: impl Future<Output = ()> + Send + 'static) {
         let name = name.into();
         let mut tasks = self.tasks.lock();
@@ -76,6 +77,7 @@ impl Tasks {
     }
 
     /// Starts a task on another runtime, which cuts it when it stops. Its fate is the caller's, by the handle.
+    #[expect(clippy::disallowed_methods, reason = "this is the registry that all others go through")]
     pub(crate) fn spawn_on(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         runtime.spawn(task).abort_handle()
     }

@@ -27,12 +27,15 @@ const AHEAD_UNTIL_CAREFUL: u64 = 256;
 /// The pause before an append that was refused because the disk is behind.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
+/// Makes a call again.
+pub(crate) type Again = Box<dyn FnOnce(&Arc<Shared>) + Send>;
+
 /// What a call produced besides its answer, and the event at hand.
 pub(crate) struct Released {
     pub(crate) cause: Arc<Event>,
     pub(crate) outboxes: Vec<(Text, Outbox)>,
     /// Makes the call again, where what it had read in its kv does not hold any more.
-    pub(crate) again: Box<dyn FnOnce(&Arc<Shared>) + Send>,
+    pub(crate) again: Again,
 }
 
 /// What the loop is told.

@@ -114,9 +114,9 @@ impl World {
     fn step(&mut self, input: Input) -> bool {
         let Step { facts, blobs, effects, accepted, .. } = self.machine.step(input, &mut Env { now: self.now, chance: &mut self.chance });
         for decided in facts {
-            let sequence = self.log.len() as u64 + 1;
-            self.log.push((**decided.fact.draft()).clone());
-            self.log.last_mut().unwrap().sequence_number = sequence;
+            let mut event = (**decided.fact.draft()).clone();
+            event.sequence_number = self.log.len() as u64 + 1;
+            self.log.push(event);
         }
         self.blobs.extend(blobs);
         for effect in effects {
@@ -159,8 +159,9 @@ impl World {
         }
         for event in &self.log {
             // As it comes back from the log: through JSON.
-            let event: Event = serde_json::from_str(&serde_json::to_string(event).unwrap()).unwrap();
-            state.apply(&event).unwrap();
+            let text = serde_json::to_string(event).expect("events have a JSON form");
+            let event: Event = serde_json::from_str(&text).expect("which can be read back");
+            state.apply(&event).expect("the log fits itself");
         }
         state
     }

@@ -1,5 +1,6 @@
 //! The engine with real threads, a real store and scripted guests: one file for each of its parts.
 //! All in one program, so that it is linked once.
+#![expect(clippy::unwrap_used, clippy::type_complexity, reason = "a test that cannot go on fails, and says where; cases are tables")]
 
 mod commands;
 mod observers;

@@ -28,7 +28,7 @@ fn run(point: &'static str, guest: Scripted) -> String {
         "name: w\ntasks:\n  - {id: a, method: sim/do, parameters: {v: 1}}\n  - {id: b, method: sim/do, parameters: {of_a: '${a}'}}\n";
     let workflow = host.submit(definition);
     let view = host.ended(&workflow);
-    let mut told = format!("{}", view.status.as_str());
+    let mut told = view.status.as_str().to_owned();
     if let Some(reason) = &view.reason {
         write!(told, " ({reason})").unwrap();
     }

@@ -240,6 +240,7 @@ impl Machine {
         self.assign_all(env, step);
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one call a line reads better than a struct built for each")]
     pub(super) fn retry_task(
         &mut self,
         workflow_id: &Text,
