@@ -102,6 +102,9 @@ pub(crate) fn config() -> Config {
     config.concurrency_support(false);
     config.cranelift_opt_level(OptLevel::Speed);
     config.memory_init_cow(true);
+    // Faults are named without a backtrace: what only backtraces and profilers need would be a third of what a start reads and maps.
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
     // The same bits everywhere, so that a call can be repeated elsewhere.
     config.relaxed_simd_deterministic(true);
     config.max_wasm_stack(usize::try_from(STACK_BYTES).expect("half a mebibyte"));

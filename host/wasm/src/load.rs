@@ -14,7 +14,7 @@ use trackside_model::{
     plugin::{Digest, Limits, PluginInfo},
     ports::{Guest, HostCalls},
 };
-use wasmtime::component::Component;
+use wasmtime::component::{Component, InstancePre};
 
 use crate::{
     cache::{Cache, Entry, Key},
@@ -30,7 +30,7 @@ use crate::{
     plugin::Plugin,
     pool::{AsyncPool, Pool},
     settings::{Settings, SettingsError},
-    state::Core,
+    state::{Core, State},
 };
 
 /// Loads plugins from a directory. What it has loaded lives on without it.
@@ -58,6 +58,8 @@ pub(crate) struct Prepared {
     /// Milliseconds that getting machine code took.
     pub(crate) compile_ms: u64,
     code: Vec<u8>,
+    /// Linked with the asynchronous engine, where it was described; workers are made from it too.
+    asynchronous: InstancePre<State>,
 }
 
 impl PluginHost {
@@ -137,7 +139,8 @@ impl PluginHost {
         let (code, from_cache) = self.machine_code(&files.name, source).map_err(component)?;
         let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let name = Text::from(files.name.as_str());
-        let described = self.describe(&name, &code, &limits, source).map_err(component)?;
+        let asynchronous = self.linked(EngineKind::Asynchronous, &code).map_err(component)?;
+        let described = self.describe(&name, asynchronous.clone(), &limits, source).map_err(component)?;
         let settings = &source.settings;
         let info = PluginInfo {
             version: source.version,
@@ -158,7 +161,7 @@ impl PluginHost {
             limits,
             grants,
         };
-        Ok(Prepared { info, described, from_cache, compile_ms, code })
+        Ok(Prepared { info, described, from_cache, compile_ms, code, asynchronous })
     }
 
     /// Machine code from the cache, or compiled and put there.
@@ -176,22 +179,23 @@ impl PluginHost {
         Ok((code, false))
     }
 
-    /// Machine code as a component of an engine.
-    fn component(&self, kind: EngineKind, code: &[u8]) -> Result<Component, LoadProblem> {
+    /// Machine code as a component of an engine, with every import found.
+    fn linked(&self, kind: EngineKind, code: &[u8]) -> Result<InstancePre<State>, LoadProblem> {
+        let engine = self.engines.of(kind);
         // SAFETY: the bytes come from the compiling process of this host, directly or through the cache, which authenticates them from
         // the one time that it reads them; the engines share the compiling process's settings, which are part of the cache's key.
-        unsafe { Component::deserialize(&self.engines.of(kind).engine, code) }.map_err(|error| LoadProblem::Engine(format!("{error:#}")))
+        let component = unsafe { Component::deserialize(&engine.engine, code) };
+        let component = component.map_err(|error| LoadProblem::Engine(format!("{error:#}")))?;
+        engine.link(&component).map_err(link_problem)
     }
 
-    fn describe(&self, name: &Text, code: &[u8], limits: &Limits, source: &Source) -> Result<Described, LoadProblem> {
-        let component = self.component(EngineKind::Asynchronous, code)?;
-        let pre = self.engines.asynchronous.link(&component).map_err(link_problem)?;
+    fn describe(&self, name: &Text, pre: InstancePre<State>, limits: &Limits, source: &Source) -> Result<Described, LoadProblem> {
         describe::ask(name, pre, Arc::clone(&self.engines), Arc::clone(&self.calls), limits, source.outline.roles())
     }
 
     /// Makes the pools and their first instances: what cannot be instantiated fails now.
     pub(crate) fn instantiate(&self, source: &Source, prepared: Prepared) -> Result<Plugin, LoadProblem> {
-        let Prepared { info, code, .. } = prepared;
+        let Prepared { info, code, asynchronous, .. } = prepared;
         let core = Arc::new(Core {
             name: Arc::clone(&info.name),
             limits: info.limits.clone(),
@@ -204,8 +208,7 @@ impl PluginHost {
         });
         let pools = &self.options.pools;
         let (roles, fresh) = (info.roles, source.settings.fresh);
-        let synchronous = if roles.control || roles.observer { Some(self.component(EngineKind::Synchronous, &code)?) } else { None };
-        let pre = synchronous.map(|component| self.engines.synchronous.link(&component)).transpose().map_err(link_problem)?;
+        let pre = if roles.control || roles.observer { Some(self.linked(EngineKind::Synchronous, &code)?) } else { None };
         let mut plugin = Plugin { info, control: None, observer: None, worker: None };
         let warm_ms = plugin.info.limits.timeout_ms.max(crate::limits::DESCRIBE_TIMEOUT_MS);
         let instance = |fault| LoadProblem::Fault { what: "making its first instance", fault };
@@ -222,9 +225,7 @@ impl PluginHost {
             plugin.observer = Some(pool);
         }
         if roles.worker {
-            let component = self.component(EngineKind::Asynchronous, &code)?;
-            let pre = self.engines.asynchronous.link(&component).map_err(link_problem)?;
-            let role = Role::new(Arc::clone(&core), pre, core.grants.folders.clone()).map_err(link_problem)?;
+            let role = Role::new(Arc::clone(&core), asynchronous, core.grants.folders.clone()).map_err(link_problem)?;
             plugin.worker = Some(AsyncPool::new(role, plugin.info.workers, fresh));
         }
         Ok(plugin)
