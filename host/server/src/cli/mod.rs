@@ -29,7 +29,7 @@ Client verbs speak to http://127.0.0.1:7070 unless --url or TRACKSIDE_URL names 
 
 /// Trackside: an event bus, a durable log and a workflow scheduler, steered by WebAssembly plugins.
 #[derive(Parser)]
-#[command(name = "trackside", version, about, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "trackside", version, after_help = EXIT_CODES, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
