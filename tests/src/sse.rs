@@ -59,7 +59,7 @@ impl Stream {
     ///
     /// # Panics
     /// When what comes is no event, or nothing comes.
-    pub fn next(&mut self) -> Option<Sent> {
+    pub fn next_sent(&mut self) -> Option<Sent> {
         let (mut id, mut data) = (None, String::new());
         loop {
             let line = match self.line() {
@@ -86,7 +86,7 @@ impl Stream {
     pub fn until(&mut self, what: &str, mut is_it: impl FnMut(&Sent) -> bool) -> Vec<Sent> {
         let mut all = Vec::new();
         loop {
-            let sent = self.next().unwrap_or_else(|| panic!("the stream ended before {what}"));
+            let sent = self.next_sent().unwrap_or_else(|| panic!("the stream ended before {what}"));
             all.push(sent);
             if is_it(&all[all.len() - 1]) {
                 return all;

@@ -135,7 +135,7 @@ fn a_stream_that_comes_back_misses_nothing_and_sees_nothing_twice() {
     let mut last = "0".to_owned();
     while pieces.len() < whole.len() {
         let mut stream = trackside_tests::Stream::open(host.address(), "/v1/events/stream", Some(&last));
-        let sent = stream.next().expect("there is more");
+        let sent = stream.next_sent().expect("there is more");
         last = sent.id.clone();
         pieces.push(sent);
     }
@@ -258,7 +258,9 @@ fn each_signal_has_its_answer_and_its_event() {
     let site = Site::new();
     let host = site.start();
     // settings, status, outcome, the event that tells of it, whether the order is in the log, and with which payload
-    let cases: [(&str, u16, &str, Option<&str>, Option<Value>); 7] = [
+    // Signal, status, outcome, what the log is told, what payload is left.
+    type Case = (&'static str, u16, &'static str, Option<&'static str>, Option<Value>);
+    let cases: [Case; 7] = [
         ("signal = 'proceed'", 201, "appended", None, Some(json!({"number": 0}))),
         ("signal = 'amend'\nvalue = {checked = true}", 201, "appended", None, Some(json!({"checked": true}))),
         ("signal = 'fallback'\nvalue = {safe = 1}", 201, "appended", Some("control:fallback"), Some(json!({"safe": 1}))),

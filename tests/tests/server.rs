@@ -70,7 +70,7 @@ fn a_stop_loses_nothing_that_was_acknowledged() {
     });
     assert_eq!(code, 0);
     assert!(!site.data().join("address").exists(), "nobody is sent to a host that is gone");
-    while stream.next().is_some() {}
+    while stream.next_sent().is_some() {}
 
     let logged = site.read(["events", "--no-narration", "--json"]).json_lines();
     for (place, event) in logged.iter().enumerate() {

@@ -79,7 +79,12 @@ fn one_call(effort: Effort, host: &Host, component: &[u8]) -> Result<Vec<Figure>
             &mut || ns_each(CALLS_A_SAMPLE, || proceeds(by_record.check_record(&subject, &context))),
             &mut || ns_each(CALLS_A_SAMPLE, || bare_fuel.check(buffer, &context)),
             &mut || ns_each(CALLS_A_SAMPLE, || bare.check(buffer, &context)),
-            &mut || ns_each(CALLS_A_SAMPLE, || Ok(drop(std::hint::black_box(packed::event(&event, None))))),
+            &mut || {
+                ns_each(CALLS_A_SAMPLE, || {
+                    std::hint::black_box(packed::event(&event, None));
+                    Ok(())
+                })
+            },
         ],
     )?;
     let [empty, packed, guarded, record, with_fuel, without_fuel, packing] = sides;
