@@ -90,40 +90,114 @@ fn events() {
     let order = |fields: &str| format!(r#"{{"event_type": "order:placed", "source_component": "shop"{fields}}}"#);
     door.publish("{\"event_type\": \"order:placed\",\n \"source_component\": }", expect!["400 expected value at line 2 column 22"]);
     door.publish("", expect!["400 EOF while parsing a value at line 1 column 0"]);
-    door.publish("\"order:placed\"", expect![[r#"400 an event is a JSON object such as {"event_type": "order:placed", "source_component": "shop"}"#]]);
+    door.publish(
+        "\"order:placed\"",
+        expect![[r#"400 an event is a JSON object such as {"event_type": "order:placed", "source_component": "shop"}"#]],
+    );
     door.publish("{}", expect!["422 source_component: required: the name of the component that publishes"]);
     door.publish(r#"{"event_type": "order:placed"}"#, expect!["422 source_component: required: the name of the component that publishes"]);
     door.publish(r#"{"source_component": "shop"}"#, expect!["422 event_type: required: 'component:action', for example 'order:placed'"]);
-    door.publish(r#"{"event_type": "order", "source_component": "shop"}"#, expect!["422 event_type: event type 'order' is one word; write 'component:action', for example 'order:happened'"]);
-    door.publish(r#"{"event_type": "order:", "source_component": "shop"}"#, expect!["422 event_type: event type 'order:' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"]);
-    door.publish(r#"{"event_type": "order: placed!", "source_component": "shop"}"#, expect!["422 event_type: event type 'order: placed!' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"]);
-    door.publish(&format!(r#"{{"event_type": "order:{}", "source_component": "shop"}}"#, "x".repeat(200)), expect!["422 event_type: event type of 206 bytes is longer than the 200 allowed"]);
+    door.publish(
+        r#"{"event_type": "order", "source_component": "shop"}"#,
+        expect!["422 event_type: event type 'order' is one word; write 'component:action', for example 'order:happened'"],
+    );
+    door.publish(
+        r#"{"event_type": "order:", "source_component": "shop"}"#,
+        expect!["422 event_type: event type 'order:' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"],
+    );
+    door.publish(
+        r#"{"event_type": "order: placed!", "source_component": "shop"}"#,
+        expect![
+            "422 event_type: event type 'order: placed!' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"
+        ],
+    );
+    door.publish(
+        &format!(r#"{{"event_type": "order:{}", "source_component": "shop"}}"#, "x".repeat(200)),
+        expect!["422 event_type: event type of 206 bytes is longer than the 200 allowed"],
+    );
     door.publish(&order(r#", "paylod": {}"#), expect!["422 paylod: unknown field 'paylod'; did you mean 'payload'?"]);
     door.publish(&order(r#", "colour": "red""#), expect!["422 colour: unknown field 'colour'; known are event_id, event_type, timestamp, source_component, correlation_id, causation_id, workflow_id, task_id, provider_id, severity, payload, metadata"]);
     door.publish(&order(r#", "event_id": "seven""#), expect!["422 event_id: 'seven' is not a UUID"]);
-    door.publish(&order(r#", "timestamp": "yesterday""#), expect!["422 timestamp: 'yesterday' is not an RFC 3339 time after 1970, such as 2026-01-31T10:30:00Z"]);
-    door.publish(&order(r#", "severity": "loud""#), expect!["422 severity: severity 'loud' is not one of debug, info, warning, error, critical"]);
+    door.publish(
+        &order(r#", "timestamp": "yesterday""#),
+        expect!["422 timestamp: 'yesterday' is not an RFC 3339 time after 1970, such as 2026-01-31T10:30:00Z"],
+    );
+    door.publish(
+        &order(r#", "severity": "loud""#),
+        expect!["422 severity: severity 'loud' is not one of debug, info, warning, error, critical"],
+    );
     door.publish(&order(r#", "metadata": {"a": 1}"#), expect!["422 metadata.a: expected a string, found a number"]);
     door.publish(&order(r#", "correlation_id": 7"#), expect!["422 correlation_id: expected a string, found a number"]);
-    door.publish(&order(&format!(r#", "correlation_id": "{}""#, "c".repeat(300))), expect!["413 correlation_id: 300 bytes are more than the 256 allowed"]);
-    door.publish(&order(&format!(r#", "payload": "{}""#, "x".repeat(1_500))), expect!["413 payload: 1502 bytes are more than the 1000 allowed"]);
-    door.publish(&order(&format!(r#", "payload": {}{}"#, "[".repeat(65), "]".repeat(65))), expect!["413 payload: nested deeper than the 64 levels allowed"]);
-    door.publish(&order(&format!(r#", "payload": "{}""#, "x".repeat(5_000))), expect!["413 the body is larger than the 4000 bytes allowed (http.body_bytes in the host's configuration)"]);
+    door.publish(
+        &order(&format!(r#", "correlation_id": "{}""#, "c".repeat(300))),
+        expect!["413 correlation_id: 300 bytes are more than the 256 allowed"],
+    );
+    door.publish(
+        &order(&format!(r#", "payload": "{}""#, "x".repeat(1_500))),
+        expect!["413 payload: 1502 bytes are more than the 1000 allowed"],
+    );
+    door.publish(
+        &order(&format!(r#", "payload": {}{}"#, "[".repeat(65), "]".repeat(65))),
+        expect!["413 payload: nested deeper than the 64 levels allowed"],
+    );
+    door.publish(
+        &order(&format!(r#", "payload": "{}""#, "x".repeat(5_000))),
+        expect!["413 the body is larger than the 4000 bytes allowed (http.body_bytes in the host's configuration)"],
+    );
     door.publish(r#"{"event_type": "task:completed", "source_component": "shop"}"#, expect!["403 event_type: 'task:completed' is engine-owned: only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit"]);
     door.publish(r#"{"event_type": "TaskCompleted", "source_component": "shop"}"#, expect!["403 event_type: 'task:completed' is engine-owned: only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit"]);
-    door.publish(r#"{"event_type": "order:placed", "source_component": "execution_engine"}"#, expect!["403 source_component: 'execution_engine' is reserved for a host component; publish under a name of your own"]);
-    door.publish(r#"{"event_type": "order:placed", "source_component": "sim"}"#, expect!["403 source_component: 'sim' is a plugin of this host; publish under a name of your own"]);
-    door.publish(r#"{"event_type": "workflow:pause", "source_component": "shop"}"#, expect!["403 event_type: this host does not carry out 'workflow:pause'; it knows workflow:submit and workflow:cancel"]);
-    door.publish(r#"{"event_type": "workflow:cancel", "source_component": "shop", "payload": {"workflow_id": "nobody"}}"#, expect!["422 workflow_id: no workflow 'nobody' is under way"]);
-    door.publish(r#"[{"event_type": "order:placed", "source_component": "shop"}, {"event_type": "order:placed"}]"#, expect!["422 [1].source_component: required: the name of the component that publishes"]);
+    door.publish(
+        r#"{"event_type": "order:placed", "source_component": "execution_engine"}"#,
+        expect!["403 source_component: 'execution_engine' is reserved for a host component; publish under a name of your own"],
+    );
+    door.publish(
+        r#"{"event_type": "order:placed", "source_component": "sim"}"#,
+        expect!["403 source_component: 'sim' is a plugin of this host; publish under a name of your own"],
+    );
+    door.publish(
+        r#"{"event_type": "workflow:pause", "source_component": "shop"}"#,
+        expect!["403 event_type: this host does not carry out 'workflow:pause'; it knows workflow:submit and workflow:cancel"],
+    );
+    door.publish(
+        r#"{"event_type": "workflow:cancel", "source_component": "shop", "payload": {"workflow_id": "nobody"}}"#,
+        expect!["422 workflow_id: no workflow 'nobody' is under way"],
+    );
+    door.publish(
+        r#"[{"event_type": "order:placed", "source_component": "shop"}, {"event_type": "order:placed"}]"#,
+        expect!["422 [1].source_component: required: the name of the component that publishes"],
+    );
     door.publish(r#"[{}, {}, {}, {}]"#, expect!["413 4 events are more than the 3 allowed in one array (http.batch_events in the host's configuration); send NDJSON, or several arrays"]);
     door.publish("[1", expect!["400 EOF while parsing a list at line 1 column 2"]);
-    door.check("POST", "/v1/events", &[("Content-Type", "text/plain")], "{}", expect!["415 the content type 'text/plain' is not taken; send application/json or application/x-ndjson"]);
+    door.check(
+        "POST",
+        "/v1/events",
+        &[("Content-Type", "text/plain")],
+        "{}",
+        expect!["415 the content type 'text/plain' is not taken; send application/json or application/x-ndjson"],
+    );
     door.check("POST", "/v1/events", &[], "{}", expect!["415 there is no Content-Type; send application/json or application/x-ndjson"]);
     door.check("POST", "/v1/events", &[("Content-Type", "application/json; charset=latin1")], "{}", expect!["415 the content type 'application/json; charset=latin1' is in another character set than UTF-8; send application/json or application/x-ndjson"]);
-    door.check("POST", "/v1/events", &[("Content-Type", JSON), ("Content-Encoding", "gzip")], "{}", expect![[r#"415 the content encoding "gzip" is not taken: send the body as it is; send application/json or application/x-ndjson"#]]);
-    door.check("POST", "/v1/events?orderd=true", &[("Content-Type", JSON)], "{}", expect!["400 unknown query parameter 'orderd'; did you mean 'ordered'?"]);
-    door.check("POST", "/v1/events?ordered=perhaps", &[("Content-Type", JSON)], "{}", expect!["400 ordered: 'perhaps' is neither true nor false"]);
+    door.check(
+        "POST",
+        "/v1/events",
+        &[("Content-Type", JSON), ("Content-Encoding", "gzip")],
+        "{}",
+        expect![[r#"415 the content encoding "gzip" is not taken: send the body as it is; send application/json or application/x-ndjson"#]],
+    );
+    door.check(
+        "POST",
+        "/v1/events?orderd=true",
+        &[("Content-Type", JSON)],
+        "{}",
+        expect!["400 unknown query parameter 'orderd'; did you mean 'ordered'?"],
+    );
+    door.check(
+        "POST",
+        "/v1/events?ordered=perhaps",
+        &[("Content-Type", JSON)],
+        "{}",
+        expect!["400 ordered: 'perhaps' is neither true nor false"],
+    );
 }
 
 #[test]
@@ -147,7 +221,8 @@ fn lines_have_their_own_answers() {
         line 3 422 paylod: unknown field 'paylod'; did you mean 'payload'?
         line 4 400 expected ident at line 1 column 2
         line 5 201 -
-        line 6 413 the line is larger than the 2000 bytes allowed (http.line_bytes in the host's configuration)"#]].assert_eq(&shown.join("\n"));
+        line 6 413 the line is larger than the 2000 bytes allowed (http.line_bytes in the host's configuration)"#]]
+    .assert_eq(&shown.join("\n"));
     assert_eq!(door.log().len(), before + 2);
 }
 
@@ -160,15 +235,30 @@ fn queries() {
     door.get("/v1/events?typ=a:b", expect!["400 unknown query parameter 'typ'; did you mean 'type'?"]);
     door.get("/v1/events?type=order", expect!["400 type: type pattern 'order' is malformed: event type 'order' is one word; write 'component:action', for example 'order:happened'"]);
     door.get("/v1/events?severity=loud", expect!["400 severity: severity 'loud' is not one of debug, info, warning, error, critical"]);
-    door.get("/v1/events?since=yesterday", expect!["400 since: 'yesterday' is not an RFC 3339 time after 1970, such as 2026-01-31T10:30:00Z"]);
-    door.get("/v1/events?after=x", expect!["400 after: 'x' is not a position; write a sequence number such as 12, or 12.3 for a part of it"]);
+    door.get(
+        "/v1/events?since=yesterday",
+        expect!["400 since: 'yesterday' is not an RFC 3339 time after 1970, such as 2026-01-31T10:30:00Z"],
+    );
+    door.get(
+        "/v1/events?after=x",
+        expect!["400 after: 'x' is not a position; write a sequence number such as 12, or 12.3 for a part of it"],
+    );
     door.get("/v1/events?source=", expect!["400 source: must not be empty; leave it out to see all"]);
     door.get("/v1/events?type=%FF", expect!["400 type: type pattern '�' is malformed: event type '�' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"]);
     door.get("/v1/events/nobody", expect!["400 'nobody' is neither an event id (a UUID) nor a sequence number"]);
     door.get("/v1/events/999999", expect!["404 there is no event 999999 in the log"]);
-    door.get("/v1/events/00000000-0000-0000-0000-000000000007", expect!["404 there is no event 00000000-0000-0000-0000-000000000007 in the log"]);
+    door.get(
+        "/v1/events/00000000-0000-0000-0000-000000000007",
+        expect!["404 there is no event 00000000-0000-0000-0000-000000000007 in the log"],
+    );
     door.get("/v1/events/stream?limit=5", expect!["400 unknown query parameter 'limit'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, since, until, after, narration"]);
-    door.check("GET", "/v1/events/stream", &[("Last-Event-ID", "x")], "", expect!["400 Last-Event-ID: 'x' is not a position; write a sequence number such as 12, or 12.3 for a part of it"]);
+    door.check(
+        "GET",
+        "/v1/events/stream",
+        &[("Last-Event-ID", "x")],
+        "",
+        expect!["400 Last-Event-ID: 'x' is not a position; write a sequence number such as 12, or 12.3 for a part of it"],
+    );
     door.get("/v1/workflows?status=faild", expect!["400 status: 'faild' is none; did you mean 'failed'?"]);
     door.get("/v1/workflows?before=x", expect!["400 before: 'x' is not what 'next' of a listing said"]);
     door.get("/v1/workflows/nobody", expect!["404 there is no workflow 'nobody' in the log"]);
@@ -178,11 +268,41 @@ fn queries() {
     door.get("/", expect!["404 there is nothing at /; known are /v1/events, /v1/events/stream, /v1/workflows, /v1/workflows/{id}/cancel, /v1/plugins, /healthz, /readyz"]);
     door.check("DELETE", "/v1/events", &[], "", expect!["405 /v1/events does not take DELETE; the header Allow says what it takes"]);
     door.check("PUT", "/v1/workflows/x", &[], "", expect!["405 /v1/workflows/x does not take PUT; the header Allow says what it takes"]);
-    door.check("GET", "/v1/events", &[("Host", "evil.example")], "", expect!["403 'evil.example' is not this host; use http://127.0.0.1:PORT or http://localhost:PORT"]);
-    door.check("GET", "/v1/events", &[("Origin", "http://evil.example")], "", expect!["403 pages of the origin 'http://evil.example' may not use this host; only its own may"]);
-    door.check("POST", "/v1/workflows/nobody/cancel", &[("Content-Type", JSON)], "{}", expect!["404 there is no workflow 'nobody' in the log"]);
-    door.check("POST", "/v1/workflows/nobody/cancel", &[("Content-Type", JSON)], r#"{"resaon": "x"}"#, expect!["422 resaon: unknown field 'resaon'; did you mean 'reason'?"]);
-    door.check("POST", "/v1/plugins/sim/reload", &[], "", expect!["401 changing plugins needs the host's token; send 'Authorization: Bearer TOKEN' with the content of SITE/data/token"]);
+    door.check(
+        "GET",
+        "/v1/events",
+        &[("Host", "evil.example")],
+        "",
+        expect!["403 'evil.example' is not this host; use http://127.0.0.1:PORT or http://localhost:PORT"],
+    );
+    door.check(
+        "GET",
+        "/v1/events",
+        &[("Origin", "http://evil.example")],
+        "",
+        expect!["403 pages of the origin 'http://evil.example' may not use this host; only its own may"],
+    );
+    door.check(
+        "POST",
+        "/v1/workflows/nobody/cancel",
+        &[("Content-Type", JSON)],
+        "{}",
+        expect!["404 there is no workflow 'nobody' in the log"],
+    );
+    door.check(
+        "POST",
+        "/v1/workflows/nobody/cancel",
+        &[("Content-Type", JSON)],
+        r#"{"resaon": "x"}"#,
+        expect!["422 resaon: unknown field 'resaon'; did you mean 'reason'?"],
+    );
+    door.check(
+        "POST",
+        "/v1/plugins/sim/reload",
+        &[],
+        "",
+        expect!["401 changing plugins needs the host's token; send 'Authorization: Bearer TOKEN' with the content of SITE/data/token"],
+    );
     let allowed = door.host.send("DELETE", "/v1/events", &[], "");
     assert_eq!(allowed.header("allow").map(|allow| allow.contains("GET") && allow.contains("POST")), Some(true), "{allowed}");
 }
@@ -208,26 +328,62 @@ fn workflows() {
         422 the definition has 2 errors: line 3: tasks[0].method: no provider offers 'nobody/knows'; offered are sim/echo, sim/fail, sim/flaky, sim/sleep; line 4: tasks[1].method: no provider offers 'sim/slep'; did you mean 'sim/sleep'?
           {"line":3,"message":"no provider offers 'nobody/knows'; offered are sim/echo, sim/fail, sim/flaky, sim/sleep","place":"tasks[0].method"}
           {"line":4,"message":"no provider offers 'sim/slep'; did you mean 'sim/sleep'?","place":"tasks[1].method"}"#]]);
-    door.submit("name: x\ntasks: [", expect![[r#"
+    door.submit(
+        "name: x\ntasks: [",
+        expect![[r#"
         422 the definition has one error: line 3: not YAML: while parsing a node, did not find expected node content at column 1
-          {"line":3,"message":"not YAML: while parsing a node, did not find expected node content at column 1","place":""}"#]]);
-    door.submit("name: x\n", expect![[r#"
+          {"line":3,"message":"not YAML: while parsing a node, did not find expected node content at column 1","place":""}"#]],
+    );
+    door.submit(
+        "name: x\n",
+        expect![[r#"
         422 the definition has one error: line 1: tasks: is missing; a workflow has a list of tasks
-          {"line":1,"message":"is missing; a workflow has a list of tasks","place":"tasks"}"#]]);
-    door.submit("", expect![[r#"
+          {"line":1,"message":"is missing; a workflow has a list of tasks","place":"tasks"}"#]],
+    );
+    door.submit(
+        "",
+        expect![[r#"
         422 the definition has one error: there is nothing here; a workflow has a list of tasks
-          {"line":null,"message":"there is nothing here; a workflow has a list of tasks","place":""}"#]]);
-    door.submit(&format!("name: {}\n", "x".repeat(5_000)), expect!["413 the body is larger than the 4000 bytes allowed (http.definition_bytes in the host's configuration)"]);
+          {"line":null,"message":"there is nothing here; a workflow has a list of tasks","place":""}"#]],
+    );
+    door.submit(
+        &format!("name: {}\n", "x".repeat(5_000)),
+        expect!["413 the body is larger than the 4000 bytes allowed (http.definition_bytes in the host's configuration)"],
+    );
     let json = |body: &str, expected| door.check("POST", "/v1/workflows", &[("Content-Type", JSON)], body, expected);
     json("{\"name\":\n x}", expect!["400 expected value at line 2 column 2"]);
-    json(r#"{"definition": {"name": "x", "tasks": [{"id": "a", "method": "sim/echo"}]}, "inptu": 1}"#, expect!["422 inptu: unknown field 'inptu'; did you mean 'input'?"]);
-    json(r#"{"definition": {"name": "x", "tasks": [{"id": "a", "method": "sim/echo"}]}, "format": "yaml"}"#, expect!["422 format: says how the definition's text is to be read, but the definition is an object; leave it out"]);
-    json(r#"{"definition": {"name": "x", "tasks": [{"id": "a", "method": "sim/echo", "depends": []}]}}"#, expect![[r#"
+    json(
+        r#"{"definition": {"name": "x", "tasks": [{"id": "a", "method": "sim/echo"}]}, "inptu": 1}"#,
+        expect!["422 inptu: unknown field 'inptu'; did you mean 'input'?"],
+    );
+    json(
+        r#"{"definition": {"name": "x", "tasks": [{"id": "a", "method": "sim/echo"}]}, "format": "yaml"}"#,
+        expect!["422 format: says how the definition's text is to be read, but the definition is an object; leave it out"],
+    );
+    json(
+        r#"{"definition": {"name": "x", "tasks": [{"id": "a", "method": "sim/echo", "depends": []}]}}"#,
+        expect![[r#"
         422 the definition has one error: line 1: tasks[0]: unknown field 'depends'; did you mean 'depends_on'?
-          {"line":1,"message":"unknown field 'depends'; did you mean 'depends_on'?","place":"tasks[0]"}"#]]);
-    door.check("POST", "/v1/workflows", &[("Content-Type", NDJSON)], "{}", expect!["415 the content type 'application/x-ndjson' is not taken; send application/yaml or application/json"]);
-    door.check("POST", "/v1/workflows?input=%7B", &[("Content-Type", YAML)], "name: x\ntasks: [{id: a, method: sim/echo}]", expect!["422 input: EOF while parsing an object at line 1 column 1"]);
-    door.publish(r#"{"event_type": "workflow:submit", "source_component": "shop", "payload": {"definiton": {}}}"#, expect!["422 payload: unknown field `definiton`, expected one of `definition`, `input`, `name` at line 1 column 12"]);
+          {"line":1,"message":"unknown field 'depends'; did you mean 'depends_on'?","place":"tasks[0]"}"#]],
+    );
+    door.check(
+        "POST",
+        "/v1/workflows",
+        &[("Content-Type", NDJSON)],
+        "{}",
+        expect!["415 the content type 'application/x-ndjson' is not taken; send application/yaml or application/json"],
+    );
+    door.check(
+        "POST",
+        "/v1/workflows?input=%7B",
+        &[("Content-Type", YAML)],
+        "name: x\ntasks: [{id: a, method: sim/echo}]",
+        expect!["422 input: EOF while parsing an object at line 1 column 1"],
+    );
+    door.publish(
+        r#"{"event_type": "workflow:submit", "source_component": "shop", "payload": {"definiton": {}}}"#,
+        expect!["422 payload: unknown field `definiton`, expected one of `definition`, `input`, `name` at line 1 column 12"],
+    );
 }
 
 /// The command line, where it is wrong.
@@ -268,71 +424,121 @@ fn commands_to_a_host() {
     let length = || terminal.host.as_ref().map(|host| host.events("narration=false").len());
     eventually("the start to be told", || terminal.host.as_ref().and_then(|host| host.events("type=system:started").pop()));
     let before = length();
-    terminal.check(&["publish", "broken.json"], expect![[r#"
+    terminal.check(
+        &["publish", "broken.json"],
+        expect![[r#"
         1 error: broken.json: expected value at line 2 column 2
-    "#]]);
-    terminal.check(&["publish", "empty.json"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["publish", "empty.json"],
+        expect![[r#"
         1 error: empty.json: there is no event in it
-    "#]]);
-    terminal.check(&["publish", "nowhere.json"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["publish", "nowhere.json"],
+        expect![[r#"
         1 error: nowhere.json: No such file or directory (os error 2)
-    "#]]);
-    terminal.check(&["publish", "--type", "order"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["publish", "--type", "order"],
+        expect![[r#"
         1 error: event_type: event type 'order' is one word; write 'component:action', for example 'order:happened'
-    "#]]);
-    terminal.check(&["publish", "--type", "order:placed", "--payload", "{x}"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["publish", "--type", "order:placed", "--payload", "{x}"],
+        expect![[r#"
         1 error: --payload: key must be a string at line 1 column 2; write JSON, such as '{"a": 1}', or @FILE
-    "#]]);
+    "#]],
+    );
     terminal.check(&["publish", "--type", "task:completed"], expect![[r#"
         1 error: event_type: 'task:completed' is engine-owned: only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit
     "#]]);
-    terminal.check(&["publish", "--type", "order:placed", "--metadata", "x"], expect![[r#"
+    terminal.check(
+        &["publish", "--type", "order:placed", "--metadata", "x"],
+        expect![[r#"
         2 error: --metadata: 'x' is not KEY=VALUE
-    "#]]);
+    "#]],
+    );
     terminal.check(&["events", "--type", "order"], expect![[r#"
         1 error: type: type pattern 'order' is malformed: event type 'order' is one word; write 'component:action', for example 'order:happened'
     "#]]);
-    terminal.check(&["events", "--since", "monday"], expect![[r#"
+    terminal.check(
+        &["events", "--since", "monday"],
+        expect![[r#"
         1 error: since: 'monday' is not an RFC 3339 time after 1970, such as 2026-01-31T10:30:00Z
-    "#]]);
-    terminal.check(&["events", "explain", "x"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["events", "explain", "x"],
+        expect![[r#"
         2 error: 'x' is neither an event id (a UUID) nor a sequence number
-    "#]]);
-    terminal.check(&["events", "explain", "99999"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["events", "explain", "99999"],
+        expect![[r#"
         1 error: there is no event 99999 in the log
-    "#]]);
-    terminal.check(&["submit", "bad.yaml"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["submit", "bad.yaml"],
+        expect![[r#"
         1 error: bad.yaml:3: tasks[0].method: no provider offers 'sim/ehco'; did you mean 'sim/echo'?
         bad.yaml:4: tasks[1].id: 'a' is the id of tasks[0] already, on line 3
-    "#]]);
-    terminal.check(&["submit", "nowhere.yaml"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["submit", "nowhere.yaml"],
+        expect![[r#"
         1 error: nowhere.yaml: No such file or directory (os error 2)
-    "#]]);
-    terminal.check(&["submit", "bad.yaml", "--input", "{"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["submit", "bad.yaml", "--input", "{"],
+        expect![[r#"
         1 error: --input: EOF while parsing an object at line 1 column 1; write JSON, such as '{"a": 1}', or @FILE
-    "#]]);
-    terminal.check(&["workflow", "show", "nobody"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["workflow", "show", "nobody"],
+        expect![[r#"
         1 error: there is no workflow 'nobody' in the log
-    "#]]);
-    terminal.check(&["workflow", "cancel", "nobody"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["workflow", "cancel", "nobody"],
+        expect![[r#"
         1 error: there is no workflow 'nobody' in the log
-    "#]]);
-    terminal.check(&["workflow", "list", "--status", "runing"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["workflow", "list", "--status", "runing"],
+        expect![[r#"
         1 error: status: 'runing' is none; did you mean 'running'?
-    "#]]);
+    "#]],
+    );
     terminal.check(&["plugin", "reload", "sim"], expect![[r#"
         1 error: ./trackside-data/token: No such file or directory (os error 2); name the host's token with --token-file FILE (a host prints where it is) or TRACKSIDE_TOKEN
     "#]]);
-    terminal.check(&["plugin", "reload", "Sim!"], expect![[r#"
+    terminal.check(
+        &["plugin", "reload", "Sim!"],
+        expect![[r#"
         2 error: 'Sim!' is not a plugin name: use up to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit
-    "#]]);
+    "#]],
+    );
     assert_eq!(length(), before, "the log has changed");
 }
 
 #[test]
 fn commands_without_a_host() {
     let terminal = Terminal { site: Site::new(), host: None };
-    terminal.check(&["evnets"], expect![[r#"
+    terminal.check(
+        &["evnets"],
+        expect![[r#"
         2 error: unrecognized subcommand 'evnets'
 
           tip: a similar subcommand exists: 'events'
@@ -340,45 +546,73 @@ fn commands_without_a_host() {
         Usage: trackside <COMMAND>
 
         For more information, try '--help'.
-    "#]]);
+    "#]],
+    );
     terminal.check(&["publish", "--type", "a:b", "--url", "http://127.0.0.1:1"], expect![[r#"
         3 error: no host answers at http://127.0.0.1:1: Connection refused (os error 111); start one with `trackside run`, or name another with --url
     "#]]);
-    terminal.check(&["events", "--url", "https://127.0.0.1:1"], expect![[r#"
+    terminal.check(
+        &["events", "--url", "https://127.0.0.1:1"],
+        expect![[r#"
         2 error: 'https://127.0.0.1:1' is not an address of a host; write it as http://127.0.0.1:7070
-    "#]]);
-    terminal.check(&["events", "--data", "nowhere"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["events", "--data", "nowhere"],
+        expect![[r#"
         1 error: nowhere: there is no log in nowhere; has a host ever run there?
-    "#]]);
-    terminal.check(&["workflow", "show", "x", "--data", "plugins"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["workflow", "show", "x", "--data", "plugins"],
+        expect![[r#"
         1 error: plugins: there is no log in plugins; has a host ever run there?
-    "#]]);
+    "#]],
+    );
     terminal.check(&["plugin", "add", "simm"], expect![[r#"
         1 error: 'simm' is no plugin that ships (audit, files, retry-policy, sim, spinner, text) and no component (a path that ends in .wasm)
     "#]]);
-    terminal.check(&["plugin", "add", "nowhere.wasm"], expect![[r#"
+    terminal.check(
+        &["plugin", "add", "nowhere.wasm"],
+        expect![[r#"
         1 error: nowhere.wasm: No such file or directory (os error 2)
-    "#]]);
-    terminal.check(&["plugin", "remove", "sim", "--plugins", "nowhere"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["plugin", "remove", "sim", "--plugins", "nowhere"],
+        expect![[r#"
         1 error: there is no plugin 'sim' in nowhere
-    "#]]);
-    terminal.check(&["plugin", "check", "sim", "--plugins", "nowhere"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["plugin", "check", "sim", "--plugins", "nowhere"],
+        expect![[r#"
         1 error: there is no component at nowhere/sim.wasm
-    "#]]);
-    terminal.check(&["config", "check", "nowhere.toml"], expect![[r#"
+    "#]],
+    );
+    terminal.check(
+        &["config", "check", "nowhere.toml"],
+        expect![[r#"
         1 error: nowhere.toml: No such file or directory (os error 2); `trackside config default` prints a file to begin with
-    "#]]);
+    "#]],
+    );
     terminal.site.file("mine.toml", "listne = 'x'\n[engine]\nchain_budget = 5\n[http]\nbody_bytes = 1\n[log]\nlevel = 5\n");
-    terminal.check(&["config", "check", "mine.toml"], expect![[r#"
+    terminal.check(
+        &["config", "check", "mine.toml"],
+        expect![[r#"
         1 error: mine.toml:1: unknown key 'listne'; did you mean 'listen'?
         mine.toml:3: unknown key 'chain_budget' in [engine]; did you mean 'chain_budget_ms'?
         mine.toml:5: http.body_bytes: 1 is out of bounds; give 1024 to 1073741824 (bytes)
         mine.toml:7: log.level: expected text in quotes, found a number
-    "#]]);
+    "#]],
+    );
     terminal.site.file("syntax.toml", "listen = \n");
-    terminal.check(&["config", "check", "syntax.toml"], expect![[r#"
+    terminal.check(
+        &["config", "check", "syntax.toml"],
+        expect![[r#"
         1 error: syntax.toml:1: string values must be quoted, expected literal string
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -406,55 +640,107 @@ fn hosts_that_do_not_start() {
     let fresh = host_at("127.0.0.1:0", "fresh", "plugins");
 
     // The address.
-    start(&["--listen", &taken, "--data", "fresh", "--plugins", "plugins"], &[], expect![[r#"
+    start(
+        &["--listen", &taken, "--data", "fresh", "--plugins", "plugins"],
+        &[],
+        expect![[r#"
         1 error: port PORT is in use by another program, perhaps another host; choose another with --listen 127.0.0.1:PORT (0 takes a free one)
-    "#]]);
-    start(&host_at("0.0.0.0:0", "fresh", "plugins"), &[], expect![[r#"
+    "#]],
+    );
+    start(
+        &host_at("0.0.0.0:0", "fresh", "plugins"),
+        &[],
+        expect![[r#"
         1 error: --listen: listen: 0.0.0.0:0 is reachable from other machines, which needs TLS and tokens that this version does not have; listen on 127.0.0.1:0 or [::1]:0
-    "#]]);
-    start(&host_at("7070", "fresh", "plugins"), &[], expect![[r#"
+    "#]],
+    );
+    start(
+        &host_at("7070", "fresh", "plugins"),
+        &[],
+        expect![[r#"
         1 error: --listen: listen: '7070' is not an address and a port, such as 127.0.0.1:7070 or [::1]:7070
-    "#]]);
+    "#]],
+    );
     // The data directory.
-    start(&["--listen", "127.0.0.1:0", "--data", &data.to_string_lossy(), "--plugins", "plugins"], &[], expect![[r#"
+    start(
+        &["--listen", "127.0.0.1:0", "--data", &data.to_string_lossy(), "--plugins", "plugins"],
+        &[],
+        expect![[r#"
         1 error: SITE/data is in use by another host (process PID); stop that one, or use another data directory
-    "#]]);
+    "#]],
+    );
     site.file("a-file", "not a directory");
-    start(&host_at("127.0.0.1:0", "a-file", "plugins"), &[], expect![[r#"
+    start(
+        &host_at("127.0.0.1:0", "a-file", "plugins"),
+        &[],
+        expect![[r#"
         1 error: the data directory a-file is not a directory; name another with --data
-    "#]]);
+    "#]],
+    );
     newer(&site.file("newer/.keep", "").with_file_name("log.db"));
-    start(&host_at("127.0.0.1:0", "newer", "plugins"), &[], expect![[r#"
+    start(
+        &host_at("127.0.0.1:0", "newer", "plugins"),
+        &[],
+        expect![[r#"
         1 error: newer: the log is of version 2, and this program knows versions up to 1; use a program at least as new as the one that wrote it
-    "#]]);
+    "#]],
+    );
     site.file("junk/log.db", "this is no database, and never was one\n".repeat(100));
-    start(&host_at("127.0.0.1:0", "junk", "plugins"), &[], expect![[r#"
+    start(
+        &host_at("127.0.0.1:0", "junk", "plugins"),
+        &[],
+        expect![[r#"
         1 error: junk: failed to open the log: file is not a database
-    "#]]);
+    "#]],
+    );
     site.file("foreign/.keep", "");
     let foreign = Connection::open(site.root().join("foreign/log.db"));
     foreign.and_then(|foreign| foreign.execute_batch("CREATE TABLE recipes (name TEXT)")).expect("a database of somebody else");
-    start(&host_at("127.0.0.1:0", "foreign", "plugins"), &[], expect![[r#"
+    start(
+        &host_at("127.0.0.1:0", "foreign", "plugins"),
+        &[],
+        expect![[r#"
         1 error: foreign: the file is a database, but not a log of this program; use another data directory
-    "#]]);
+    "#]],
+    );
     // The plugin directory.
-    start(&host_at("127.0.0.1:0", "fresh", "a-file"), &[], expect![[r#"
+    start(
+        &host_at("127.0.0.1:0", "fresh", "a-file"),
+        &[],
+        expect![[r#"
         1 error: the plugin directory a-file is not a directory; name another with --plugins
-    "#]]);
+    "#]],
+    );
     // The configuration.
-    start(&[&fresh[..], &["--config", "nowhere.toml"]].concat(), &[], expect![[r#"
+    start(
+        &[&fresh[..], &["--config", "nowhere.toml"]].concat(),
+        &[],
+        expect![[r#"
         1 error: nowhere.toml: No such file or directory (os error 2); `trackside config default` prints a file to begin with
-    "#]]);
+    "#]],
+    );
     site.file("bad.toml", "listen = '127.0.0.1:0'\n[stop]\ngrace = 5\n");
-    start(&[&fresh[..], &["--config", "bad.toml"]].concat(), &[], expect![[r#"
+    start(
+        &[&fresh[..], &["--config", "bad.toml"]].concat(),
+        &[],
+        expect![[r#"
         1 error: bad.toml:3: unknown key 'grace' in [stop]; did you mean 'grace_ms'?
-    "#]]);
-    start(&fresh, &[("TRACKSIDE_STOP_GRACE_MS", "soon")], expect![[r#"
+    "#]],
+    );
+    start(
+        &fresh,
+        &[("TRACKSIDE_STOP_GRACE_MS", "soon")],
+        expect![[r#"
         1 error: TRACKSIDE_STOP_GRACE_MS: stop.grace_ms: expected a whole number (milliseconds), found 'soon'
-    "#]]);
-    start(&fresh, &[("TRACKSIDE_LOG_LEVEL", "shouting")], expect![[r#"
+    "#]],
+    );
+    start(
+        &fresh,
+        &[("TRACKSIDE_LOG_LEVEL", "shouting")],
+        expect![[r#"
         1 error: TRACKSIDE_LOG_LEVEL: log.level: 'shouting' is not a level (trace, debug, info, warn, error, off) or a list such as 'info,trackside_wasm=debug'
-    "#]]);
+    "#]],
+    );
     assert!(!site.root().join("fresh/log.db").exists(), "nothing was begun");
     assert_eq!(terminal.host.as_ref().map(|host| host.get("/healthz").status), Some(200), "the other host is untouched");
 }
@@ -501,7 +787,8 @@ fn settings_and_junk_in_a_plugin_directory() {
         notes.txt: neither a component (NAME.wasm) nor a settings file (NAME.toml); remove it
         orphan.toml: settings without a component: put orphan.wasm beside it, or remove it
         sim: sim.toml: line 1: unknown key 'worker'; did you mean 'workers'?
-        text: text.toml: line 2: unknown key 'timeout_msec' in [limits]; did you mean 'timeout_ms'?"#]].assert_eq(&steady(&site, None, &refused.join("\n")));
+        text: text.toml: line 2: unknown key 'timeout_msec' in [limits]; did you mean 'timeout_ms'?"#]]
+    .assert_eq(&steady(&site, None, &refused.join("\n")));
     assert_eq!(listed["plugins"], Value::Array(Vec::new()));
     eventually("all to be told", || (host.events("type=plugin:reload_failed").len() == refused.len()).then_some(()));
     // Put right while the host runs, they serve.

@@ -22,10 +22,25 @@ const fn case(guest: &'static str, settings: &'static str, kind: &'static str, s
 const IN_EVERY_ROLE: [Case; 13] = [
     case("spin", "[limits]\ntimeout_ms = 50", "deadline", "50 ms were allowed"),
     case("spin", "[limits]\nfuel = 1_000_000", "fuel", "1000000 fuel"),
-    case("spin-host", "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'settings'", "deadline", "50 ms were allowed"),
-    case("spin-host", "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'log'", "deadline", "50 ms were allowed"),
+    case(
+        "spin-host",
+        "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'settings'",
+        "deadline",
+        "50 ms were allowed",
+    ),
+    case(
+        "spin-host",
+        "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'log'",
+        "deadline",
+        "50 ms were allowed",
+    ),
     case("spin-host", "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'kv'", "deadline", "50 ms were allowed"),
-    case("spin-host", "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'clock'", "deadline", "50 ms were allowed"),
+    case(
+        "spin-host",
+        "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'clock'",
+        "deadline",
+        "50 ms were allowed",
+    ),
     case("spin-host", "[settings]\ncall = 'settings'", "bytes", "result_bytes allows 4194304"),
     case("spin-host", "[settings]\ncall = 'sleep'", "not_granted", "timers = true"),
     case("trap", "", "trap", ""),
