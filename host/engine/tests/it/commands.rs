@@ -105,7 +105,7 @@ fn what_cannot_be_carried_out_is_refused_and_changes_nothing() {
     .collect();
     expect![[r#"
         refused: payload: missing field `definition` at line 1 column 2
-        refused: payload.definition: line 1: tasks[1].dependencies: no task 'c'
+        refused: payload.definition: line 1: tasks[1].dependencies: no task 'c'; line 1: tasks[0].method: no provider offers 'sim/ecko'; did you mean 'sim/echo'?
         refused: payload.definition: line 1: tasks[0].method: no provider offers 'sim/ecko'; did you mean 'sim/echo'?; line 1: tasks[1].method: no provider offers 'x/y'; offered are sim/echo
         refused: payload.definition: '0123' is not a SHA-256 digest of 64 hexadecimal digits
         refused: payload.definition: no definition 0000000000000000000000000000000000000000000000000000000000000000 is here; send it whole
