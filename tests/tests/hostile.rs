@@ -236,6 +236,16 @@ fn a_log_flood_is_cut_and_said() {
         }
     }
     assert_eq!(stage.host.events("type=plugin:fault"), [] as [Value; 0], "a flood is cut, and the call goes on");
+    let told = eventually("an event of each version", || {
+        let told = stage.host.events("type=error:raised");
+        (told.len() >= 6).then_some(told)
+    });
+    assert_eq!(told.len(), 6, "once a version: {told:?}");
+    for event in told {
+        let error = &event["payload"]["error"];
+        assert_eq!((&event["provider_id"], &event["severity"]), (&json!("log-flood"), &json!("warning")));
+        assert_eq!((&error["limit"], &error["allowed"]), (&json!("log_bytes"), &json!(65_536)), "{error}");
+    }
     stage.work();
     stage.neighbour_is_unharmed();
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use serde_json::json;
+use serde_json::{Value, json};
 use trackside_model::{
     control::{Admitted, Notice},
     event::{Severity, Text},
@@ -28,7 +28,6 @@ pub struct HostSide {
     /// Attempts that are no longer wanted, until their calls are over.
     cancelled: Mutex<HashSet<Text>>,
     progress: Mutex<HashMap<Text, Progress>>,
-    reported: Mutex<HashSet<String>>,
 }
 
 /// What an attempt has reported and the log has not been told.
@@ -42,7 +41,7 @@ struct Progress {
 impl HostSide {
     /// The host's side over this store.
     pub fn new(store: Store) -> Arc<Self> {
-        Arc::new(Self { store, cancelled: Mutex::default(), progress: Mutex::default(), reported: Mutex::default() })
+        Arc::new(Self { store, cancelled: Mutex::default(), progress: Mutex::default() })
     }
 
     pub(crate) fn cancel(&self, idempotency_key: &Text) {
@@ -62,6 +61,13 @@ impl HostSide {
         let payload = json!({"attempt": task.attempt, "fraction": fraction, "chunks": chunks});
         let notice = Notice::new("task:progress", clock::fresh_id(), clock::now(), payload)
             .map(|notice| notice.about_task(&task.correlation_id, &task.workflow_id, Some(&task.task_id)));
+        self.append(notice.map_err(|error| error.to_string()));
+    }
+
+    /// Tells of something that went wrong with a plugin and stopped nothing.
+    fn warn_of(&self, plugin: &str, error: &Value) {
+        let notice = Notice::new("error:raised", clock::fresh_id(), clock::now(), json!({"plugin": plugin, "error": error}))
+            .map(|notice| notice.about_provider(&Text::from(plugin)).severity(Severity::Warning));
         self.append(notice.map_err(|error| error.to_string()));
     }
 
@@ -122,13 +128,14 @@ impl HostCalls for HostSide {
     }
 
     fn not_granted(&self, plugin: &str, what: &str, line: &str) {
-        if !self.reported.lock().insert(format!("{plugin}\u{1f}{what}")) {
-            return;
-        }
         tracing::warn!(target: "plugin", plugin, "used {what} without the grant; to grant it, write {line} into its settings file");
-        let payload = json!({"plugin": plugin, "error": {"message": format!("{what} is not granted"), "grant": line}});
-        let notice = Notice::new("error:raised", clock::fresh_id(), clock::now(), payload)
-            .map(|notice| notice.about_provider(&Text::from(plugin)).severity(Severity::Warning));
-        self.append(notice.map_err(|error| error.to_string()));
+        self.warn_of(plugin, &json!({"message": format!("{what} is not granted"), "grant": line}));
+    }
+
+    fn cut(&self, plugin: &str, limit: &str, allowed: u64) {
+        self.warn_of(
+            plugin,
+            &json!({"message": format!("what it wrote in one call was cut at {allowed} bytes"), "limit": limit, "allowed": allowed}),
+        );
     }
 }

@@ -333,4 +333,8 @@ pub trait HostCalls: Send + Sync + 'static {
 
     /// A plugin used what it was not granted. `line` is what the operator would add to its settings file; reported once a plugin version.
     fn not_granted(&self, plugin: &str, what: &str, line: &str);
+
+    /// What a plugin had to say was cut at a limit, and the call went on. `limit` is the settings file's name of it, `allowed` its value;
+    /// reported once a plugin version.
+    fn cut(&self, plugin: &str, limit: &str, allowed: u64);
 }

@@ -34,7 +34,7 @@ pub(crate) struct Core {
     pub(crate) engines: Arc<Engines>,
     /// Whether this only serves `describe`: nothing is granted then, and nothing reported.
     pub(crate) describing: bool,
-    /// What has been reported as not granted: each thing once a version.
+    /// What has been reported as not granted or cut: each thing once a version.
     pub(crate) reported: Mutex<BTreeSet<String>>,
 }
 
@@ -49,6 +49,13 @@ impl Core {
     /// The same for a grant that is a key of the settings file.
     pub(crate) fn not_granted_key(&self, what: &str, key: &str, value: &str) {
         self.not_granted(what, &grant_line(key, value));
+    }
+
+    /// Says, once, that what the plugin had to say was cut at a limit.
+    pub(crate) fn cut(&self, limit: &str, allowed: u64) {
+        if !self.describing && self.reported.lock().insert(limit.to_owned()) {
+            self.calls.cut(&self.name, limit, allowed);
+        }
     }
 }
 

@@ -24,6 +24,7 @@ impl State {
             self.core.calls.log(&self.core.name, LogLine { level, message, correlation_id });
             return;
         }
+        self.core.cut("log_bytes", allowed);
         let kept = cut(message, usize::try_from(left).unwrap_or(usize::MAX));
         let message = format!("{kept}… (cut: log_bytes allows {allowed} a call)");
         self.core.calls.log(&self.core.name, LogLine { level, message: &message, correlation_id });

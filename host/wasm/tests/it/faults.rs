@@ -178,10 +178,12 @@ fn a_flood_of_lines_is_cut_and_said_once() {
         let bytes: usize = lines.iter().map(String::len).sum();
         assert!(bytes <= 10_200, "{to}: {bytes}");
         assert_eq!(lines.iter().filter(|line| line.contains("log_bytes allows 10000")).count(), 1, "{to}");
+        assert_eq!(*bench.calls.cut.lock(), [("log_bytes".to_owned(), 10_000)], "{to}");
         // The next call has its own bytes.
         bench.calls.lines.lock().clear();
         check(&*guest);
         assert!(!bench.lines().is_empty(), "{to}");
+        assert_eq!(bench.calls.cut.lock().len(), 1, "{to}: once a version");
     }
 }
 

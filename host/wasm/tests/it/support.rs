@@ -30,6 +30,7 @@ pub(crate) const NOW: Timestamp = Timestamp(1_750_000_000_000_000_000);
 pub(crate) struct Recorder {
     pub(crate) lines: Mutex<Vec<(String, String)>>,
     pub(crate) not_granted: Mutex<Vec<(String, String)>>,
+    pub(crate) cut: Mutex<Vec<(String, u64)>>,
     pub(crate) progress: Mutex<Vec<(Option<f64>, Option<String>)>>,
     pub(crate) space: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) cancelled: AtomicBool,
@@ -71,6 +72,10 @@ impl HostCalls for Recorder {
 
     fn not_granted(&self, _plugin: &str, what: &str, line: &str) {
         self.not_granted.lock().push((what.to_owned(), line.to_owned()));
+    }
+
+    fn cut(&self, _plugin: &str, limit: &str, allowed: u64) {
+        self.cut.lock().push((limit.to_owned(), allowed));
     }
 }
 

@@ -134,4 +134,6 @@ impl HostCalls for Nobody {
     }
 
     fn not_granted(&self, _: &str, _: &str, _: &str) {}
+
+    fn cut(&self, _: &str, _: &str, _: u64) {}
 }
