@@ -23,6 +23,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let rounds = effort.of(3_000, 400);
     eprintln!("  {rounds} appends and publishes, one at a time");
     let host = Host::new()?;
+    host.settle()?;
     let mut probe = Probe::new(host.folder.path())?;
     let engine = EmbeddedEngine::start(&host, &[])?;
     let (store, number) = (host.store.clone(), std::cell::Cell::new(0));

@@ -36,6 +36,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let (commits, events_a_round) = (effort.of(160, 40), effort.of(160, 40) * IN_FLIGHT);
     eprintln!("  {rounds} rounds of {events_a_round} publishes, {IN_FLIGHT} in flight");
     let host = Host::new()?;
+    host.settle()?;
     let mut sqlite = BareSqlite::new(host.folder.path())?;
     let engine = EmbeddedEngine::start(&host, &[])?;
     let begun_with = Cell::new(0);

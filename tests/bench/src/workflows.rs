@@ -43,6 +43,7 @@ const DEFINITION: &str = r#"{"name": "three-steps", "tasks": [
 /// If a workflow does not complete.
 pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let host = Host::new()?;
+    host.settle()?;
     host.add(WORKER, &trackside_test_guests::build().bytes(WORKER))?;
     let worker = host.plugins.load(WORKER)?;
     ensure!(worker.info().effect_class == EffectClass::Pure, "the steps are pure tasks");
