@@ -160,7 +160,7 @@ fn events() {
     );
     door.publish(
         r#"{"event_type": "workflow:cancel", "source_component": "shop", "payload": {"workflow_id": "nobody"}}"#,
-        expect!["422 workflow_id: no workflow 'nobody' is under way"],
+        expect!["422 workflow_id: no workflow 'nobody' is known; `trackside workflow list` shows them"],
     );
     door.publish(
         r#"[{"event_type": "order:placed", "source_component": "shop"}, {"event_type": "order:placed"}]"#,

@@ -13,7 +13,7 @@ use trackside_model::{
     ports::{Outbox, Subject},
 };
 
-use crate::{calls::Quarantined, clock, engine::Shared, slot::Slot};
+use crate::{calls::Quarantined, clock, engine::Shared, publish::is_command, slot::Slot};
 
 /// What a chain is asked about.
 #[derive(Clone)]
@@ -104,7 +104,11 @@ impl Shared {
             Ok(report) => {
                 self.checks.record(report.usage.duration_ns);
                 let limits = self.options.envelope;
-                let end = asked.chain.answered(slot.info(), &report, |value| acceptable(value, &limits));
+                let end = asked.chain.answered(slot.info(), &report, |value| match context.point {
+                    // A command means what its sender wrote: a value in its place would be another command.
+                    DecisionPoint::Publish if is_command(subject.event) => Err("nobody may replace what a command says".to_owned()),
+                    _ => acceptable(value, &limits),
+                });
                 if report.outcome.is_ok() && !(report.outbox.is_empty() && report.outbox.kv_reads.is_empty()) {
                     asked.outboxes.push((slot.name().clone(), report.outbox));
                 }

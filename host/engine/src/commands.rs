@@ -1,25 +1,26 @@
 //! Commands: what edges ask the engine for. They come through the same door as every event, and the workflow loop appends them
 //! in one commit with what follows from them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use trackside_model::{
-    control::{Signal, Verdict},
+    control::{DecisionRecord, Passed},
     event::{Draft, Incoming, Metadata, Rejection, RejectionKind, Text},
     json::Json,
     plugin::Digest,
+    ports::Outbox,
     workflow::{Definition, DefinitionError, Format, Submission},
 };
 use trackside_store::{AppendError, Appended};
 use uuid::Uuid;
 
 use crate::{
-    answer::{Answer, Caller, Outcome},
+    answer::{Answer, Caller},
     clock,
     engine::Shared,
-    publish::{AtDoor, Judged},
+    publish::{AtDoor, CHANGED_UNDER_HANDLERS, Judged, MOST_RERUNS},
     workflows::{Command, Does, Message},
 };
 
@@ -82,7 +83,7 @@ impl Shared {
         let Ok(_slot) = self.slots.try_acquire() else {
             return Ok(Answer::busy(format!("{} publishes are under way, which is the most at a time", self.options.publish_slots), 50));
         };
-        let definition = self.definition(&request.definition, request.format).map_err(SubmitError::Definition)?;
+        let definition = self.definition(&request.definition, request.format, request.event_id).map_err(SubmitError::Definition)?;
         let payload = serde_json::json!({"name": &*definition.name, "definition": definition.digest, "input": request.input});
         let origin = serde_json::to_value(caller.origin).ok().and_then(|origin| origin.as_str().map(str::to_owned));
         let incoming = Incoming {
@@ -96,14 +97,14 @@ impl Shared {
         };
         let (given_id, given_correlation) = (incoming.event_id, incoming.correlation_id.is_some());
         let draft = incoming.into_draft(clock::now(), clock::fresh_id(), &self.options.envelope)?;
-        let at_door = AtDoor { draft, given_id, given_correlation, caller, outbox_row: None, hops: 0 };
+        let at_door = AtDoor { draft, given_id, given_correlation, caller, outbox_row: None, hops: 0, content: OnceLock::new() };
         Ok(self.submitted(at_door, definition, request.input).await)
     }
 
     /// A command that came as an event.
     pub(crate) async fn command(self: &Arc<Self>, at_door: AtDoor) -> Answer {
         match &*at_door.draft.event_type {
-            "workflow:submit" => match self.read_submit(&at_door.draft) {
+            "workflow:submit" => match self.read_submit(&at_door.draft, at_door.given_id) {
                 Ok((definition, input)) => self.submitted(at_door, definition, input).await,
                 Err(rejection) => Answer::rejected(rejection),
             },
@@ -115,7 +116,7 @@ impl Shared {
         }
     }
 
-    fn read_submit(&self, draft: &Draft) -> Result<(Arc<Definition>, Json), Rejection> {
+    fn read_submit(&self, draft: &Draft, given_id: Option<Uuid>) -> Result<(Arc<Definition>, Json), Rejection> {
         let payload: SubmitPayload = draft.payload.read().map_err(|error| Rejection::malformed("payload", error.to_string()))?;
         let wrong = |errors: Vec<DefinitionError>| {
             Rejection::malformed("payload.definition", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
@@ -126,15 +127,23 @@ impl Shared {
                 let bytes = self.store.blob(&digest).map_err(|error| Rejection::malformed("payload.definition", error.to_string()))?;
                 let bytes = bytes
                     .ok_or_else(|| Rejection::malformed("payload.definition", format!("no definition {digest} is here; send it whole")))?;
-                self.definition(&String::from_utf8_lossy(&bytes), Format::Json).map_err(wrong)?
+                self.definition(&String::from_utf8_lossy(&bytes), Format::Json, given_id).map_err(wrong)?
             }
-            other => self.definition(&other.to_string(), Format::Json).map_err(wrong)?,
+            other => self.definition(&other.to_string(), Format::Json, given_id).map_err(wrong)?,
         };
         Ok((definition, payload.input.unwrap_or_else(|| Json::trusted("{}"))))
     }
 
-    /// Reads a definition, or remembers it, and checks that somebody offers its methods.
-    fn definition(&self, text: &str, format: Format) -> Result<Arc<Definition>, Vec<DefinitionError>> {
+    /// Reads a definition, or remembers it, and checks that somebody offers its methods: unless it was submitted before, since who asks again
+    /// after a plugin has gone is to be told of the first time.
+    fn definition(&self, text: &str, format: Format, given_id: Option<Uuid>) -> Result<Arc<Definition>, Vec<DefinitionError>> {
+        self.offered_definition(text, format).or_else(|errors| {
+            let submitted_before = given_id.is_some_and(|id| matches!(self.store.find(&id), Ok(Some(_))));
+            if submitted_before { Definition::parse(text, format).map(Arc::new) } else { Err(errors) }
+        })
+    }
+
+    fn offered_definition(&self, text: &str, format: Format) -> Result<Arc<Definition>, Vec<DefinitionError>> {
         let methods = self.roster.load().methods();
         let offered = methods.iter().map(|method| &**method);
         let digest = Digest::of(text.as_bytes());
@@ -181,15 +190,13 @@ impl Shared {
             let at_door = AtDoor { draft: at_door.draft.clone().of_workflow(&workflow_id), ..at_door };
             return self.twin_of(&at_door, &found).await;
         }
-        match self.show(&workflow_id).await {
-            Some(view) if !view.status.is_final() => {}
-            Some(view) => {
-                return Answer::rejected(Rejection::malformed(
-                    "workflow_id",
-                    format!("'{workflow_id}' has ended already: {}", view.status.as_str()),
-                ));
-            }
-            None => return Answer::rejected(Rejection::malformed("workflow_id", format!("no workflow '{workflow_id}' is under way"))),
+        if self.show(&workflow_id).await.is_none_or(|view| view.status.is_final()) {
+            let message = match self.store.workflow(&workflow_id) {
+                Ok(Some(row)) if row.ended_at.is_some() => format!("'{workflow_id}' has ended already: {}", row.status),
+                Ok(_) => format!("no workflow '{workflow_id}' is known; `trackside workflow list` shows them"),
+                Err(error) => return Answer::unknown(error.to_string(), at_door.draft.event_id),
+            };
+            return Answer::rejected(Rejection::malformed("workflow_id", message));
         }
         let by = at_door.caller.principal.clone().unwrap_or_else(|| at_door.draft.source_component.clone());
         let draft = at_door.draft.clone().of_workflow(&workflow_id);
@@ -197,52 +204,63 @@ impl Shared {
         self.carry_out(AtDoor { draft, ..at_door }, does).await
     }
 
-    /// Chain → loop; the answer goes out after the commit.
+    /// Identity → chain → loop; the answer goes out after the commit.
     async fn carry_out(self: &Arc<Self>, at_door: AtDoor, does: Does) -> Answer {
         let claim = match self.identify(&at_door).await {
             Ok(claim) => claim,
             Err(answer) => return answer,
         };
         let event_id = at_door.draft.event_id;
-        let workflow_id = at_door.draft.workflow_id.clone();
-        let asked = match self.ask_about(&at_door).await {
-            Ok(asked) => asked,
-            Err(answer) => return answer,
-        };
-        let (verdict, record, passed) = asked.chain.conclude_publish(at_door.draft.clone());
-        let passed = match (passed, &verdict) {
-            // A command means what its sender wrote: a value in its place would be another command.
-            (_, Verdict::Proceed(Some(_)) | Verdict::Signal { signal: Signal::Fallback { .. }, .. }) => {
-                return Answer {
-                    event_id: Some(event_id),
-                    reason: Some("a control handler put another payload in place of a command's, which none may".to_owned()),
-                    ..Answer::new(Outcome::Refused)
-                };
+        for _ in 0..=MOST_RERUNS {
+            let asked = match self.ask_about(&at_door).await {
+                Ok(asked) => asked,
+                Err(answer) => return answer,
+            };
+            let (verdict, record, passed) = asked.chain.conclude_publish(at_door.draft.clone());
+            let told = match passed {
+                Ok(passed) => self.tell_of_command(&at_door, passed, record, asked.outboxes, does.clone()),
+                Err(draft) => {
+                    let judged = Judged { passed: Err(draft), verdict, record, outboxes: asked.outboxes };
+                    match self.append_judged(&at_door, judged) {
+                        Ok((answer, original)) => return self.reply(answer, original, claim).await,
+                        Err(AppendError::Conflict { .. }) => continue,
+                        Err(error) => return Answer::not_appended(&error, event_id),
+                    }
+                }
+            };
+            match told.await {
+                Ok(Err(AppendError::Conflict { .. })) => {}
+                Ok(appended) => {
+                    drop(claim);
+                    return self.command_answer(appended, event_id, at_door.draft.workflow_id.clone()).await;
+                }
+                Err(_) => return Answer::unknown("the workflows stand still; restart the host", event_id),
             }
-            (Ok(passed), _) => passed,
-            (Err(draft), _) => {
-                let judged = Judged { passed: Err(draft), verdict, record, outboxes: asked.outboxes };
-                return match self.append_judged(&at_door, judged) {
-                    Ok((answer, original)) => self.reply(answer, original, claim).await,
-                    Err(error) => Answer::not_appended(&error, event_id),
-                };
-            }
-        };
+        }
+        Answer::busy(CHANGED_UNDER_HANDLERS, 50)
+    }
+
+    fn tell_of_command(
+        &self,
+        at_door: &AtDoor,
+        passed: Passed,
+        record: Option<DecisionRecord>,
+        released: Vec<(Text, Outbox)>,
+        does: Does,
+    ) -> oneshot::Receiver<Result<Appended, AppendError>> {
         let (reply, told) = oneshot::channel();
         let command = Command {
             passed,
             given_id: at_door.given_id.is_some(),
             record,
-            released: asked.outboxes,
+            released,
             outbox_row: at_door.outbox_row,
             hops: at_door.hops,
             does,
             reply,
         };
         self.tell_loop(Message::Command(Box::new(command)));
-        let Ok(appended) = told.await else { return Answer::unknown("the workflows stand still; restart the host", event_id) };
-        drop(claim);
-        self.command_answer(appended, event_id, workflow_id).await
+        told
     }
 
     async fn command_answer(&self, appended: Result<Appended, AppendError>, event_id: Uuid, workflow_id: Option<Text>) -> Answer {

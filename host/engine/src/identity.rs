@@ -87,11 +87,11 @@ impl Identity {
     }
 
     /// How two publishes of this event are told to be one; `None`: they never are.
-    pub(crate) fn key(&self, event: &Event, given_id: Option<Uuid>, content: ContentKey) -> Option<Key> {
+    pub(crate) fn key(&self, event: &Event, given_id: Option<Uuid>, content: impl FnOnce() -> ContentKey) -> Option<Key> {
         match given_id {
             Some(id) => Some(Key::Id(id)),
             None if self.window_ms == 0 || is_repetitive(&event.event_type) => None,
-            None => Some(Key::Content(content)),
+            None => Some(Key::Content(content())),
         }
     }
 

@@ -58,10 +58,10 @@ impl Shared {
     /// Takes stored publishes through the door, in order, until the host stops.
     pub(crate) async fn dispatch_outbox(self: Arc<Self>) {
         let mut stopping = self.tasks.stopping();
-        let mut durable = self.store.watch_durable();
+        let mut stored = self.store.watch_outbox();
         let mut after = 0;
         loop {
-            durable.mark_unchanged();
+            stored.mark_unchanged();
             let entries = self.store.outbox(after, BATCH).unwrap_or_else(|error| {
                 tracing::error!("the outbox cannot be read: {error}");
                 Vec::new()
@@ -78,7 +78,7 @@ impl Shared {
                 after = 0;
                 tokio::select! { () = tokio::time::sleep(RETRY) => {} () = stopping.wait() => return }
             } else if entries.is_empty() {
-                tokio::select! { _ = durable.changed() => {} () = tokio::time::sleep(IDLE) => {} () = stopping.wait() => return }
+                tokio::select! { _ = stored.changed() => {} () = tokio::time::sleep(IDLE) => {} () = stopping.wait() => return }
             }
         }
     }

@@ -1,7 +1,10 @@
 //! The one door: every draft from an edge or a plugin comes through `publish`.
 //! What the handlers say is the chain's, what is durable the store's; commands go on to the workflow loop.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use serde_json::json;
 use trackside_model::{
@@ -18,12 +21,17 @@ use crate::{
     chain::{Asked, Asking},
     clock,
     engine::Shared,
-    identity::{Claim, Claimed, Original, SENT_CONTENT, hex, sha2_key},
+    identity::{
+        Claim, Claimed, Original, SENT_CONTENT, hex,
+        sha2_key::{self, ContentKey},
+    },
     outbox,
 };
 
 /// Times that a chain is run again because what a handler had read in its kv was changed under it.
 pub(crate) const MOST_RERUNS: u32 = 3;
+/// Why a chain that was run as often as that has no verdict.
+pub(crate) const CHANGED_UNDER_HANDLERS: &str = "what a control handler had read changed under it, time and again";
 /// Keys of the metadata that the host writes.
 const HOST_METADATA: [&str; 2] = ["hops", crate::identity::SENT_CONTENT];
 
@@ -38,6 +46,8 @@ pub(crate) struct AtDoor {
     pub(crate) outbox_row: Option<u64>,
     /// Publishes by plugins that led here.
     pub(crate) hops: u32,
+    /// The digest of the draft's content, once somebody has asked for it: it takes as long as all else at the door together.
+    pub(crate) content: OnceLock<ContentKey>,
 }
 
 /// What the chain made of a draft.
@@ -70,7 +80,7 @@ impl Shared {
             return Err(Rejection { kind: RejectionKind::Forbidden, field: "source_component".to_owned(), message });
         }
         let draft = incoming.into_draft(clock::now(), clock::fresh_id(), &self.options.envelope)?;
-        Ok(AtDoor { draft, given_id, given_correlation, caller, outbox_row: None, hops: 0 })
+        Ok(AtDoor { draft, given_id, given_correlation, caller, outbox_row: None, hops: 0, content: OnceLock::new() })
     }
 
     /// Identity → chain → append; the answer goes out after the commit.
@@ -97,13 +107,12 @@ impl Shared {
                 Err(error) => return Answer::not_appended(&error, at_door.draft.event_id),
             }
         }
-        Answer::busy("what a control handler had read changed under it, time and again", 50)
+        Answer::busy(CHANGED_UNDER_HANDLERS, 50)
     }
 
     /// Settles whether this is the first of its kind.
     pub(crate) async fn identify(self: &Arc<Self>, at_door: &AtDoor) -> Result<Option<Claim>, Answer> {
-        let content = sha2_key::of(&at_door.draft, at_door.given_correlation);
-        let Some(key) = self.identity.key(&at_door.draft, at_door.given_id, content) else { return Ok(None) };
+        let Some(key) = self.identity.key(&at_door.draft, at_door.given_id, || at_door.content()) else { return Ok(None) };
         loop {
             let original = match self.identity.claim(key, clock::now()) {
                 Claimed::First(claim) => {
@@ -120,7 +129,7 @@ impl Shared {
                     Ok(None) | Err(_) => continue,
                 },
             };
-            if original.content != content {
+            if original.content != at_door.content() {
                 return Err(Answer::conflict(original.event_id));
             }
             return Err(match original.ticket.durable().await {
@@ -151,7 +160,7 @@ impl Shared {
         let mut draft = at_door.draft.clone();
         if asked.chain.replaces() {
             // Who repeats the event sends what he sent before, and not what stands in the log.
-            draft = draft.with_metadata(SENT_CONTENT, hex(&sha2_key::of(&at_door.draft, at_door.given_correlation)));
+            draft = draft.with_metadata(SENT_CONTENT, hex(&at_door.content()));
         }
         let (verdict, record, passed) = asked.chain.conclude_publish(draft);
         Ok(Judged { passed, verdict, record, outboxes: asked.outboxes })
@@ -197,7 +206,12 @@ impl Shared {
                 event_id: at_door.draft.event_id,
                 sequence_number: answer.sequence_number.unwrap_or_default(),
                 ticket: appended.ticket,
-                content: sha2_key::of(&at_door.draft, at_door.given_correlation),
+                // Whoever has no claim has no twins that could ask for it.
+                content: if at_door.given_id.is_some() || at_door.content.get().is_some() {
+                    at_door.content()
+                } else {
+                    ContentKey::default()
+                },
             };
             return Ok((answer, Some(original)));
         }
@@ -252,7 +266,7 @@ fn same_content(event: &Event, draft: &Event, given_correlation: bool) -> bool {
 }
 
 /// Whether the loop, not the log alone, has to do with it.
-fn is_command(event: &Event) -> bool {
+pub(crate) fn is_command(event: &Event) -> bool {
     catalogue::entry(&event.event_type).is_some_and(|entry| entry.owner == Owner::Command)
 }
 
@@ -296,9 +310,22 @@ fn notice_of(verdict: &Verdict, draft: &Draft) -> Option<Notice> {
 }
 
 impl AtDoor {
+    /// The digest of what makes this event the same as another.
+    fn content(&self) -> ContentKey {
+        *self.content.get_or_init(|| sha2_key::of(&self.draft, self.given_correlation))
+    }
+
     /// A publish of a plugin's outbox.
     pub(crate) fn of_plugin(draft: Draft, row: u64, hops: u32, plugin: &Text) -> Self {
         let caller = Caller { origin: Origin::Plugin, principal: Some(plugin.clone()) };
-        Self { given_id: Some(draft.event_id), given_correlation: true, draft, caller, outbox_row: Some(row), hops }
+        Self {
+            given_id: Some(draft.event_id),
+            given_correlation: true,
+            draft,
+            caller,
+            outbox_row: Some(row),
+            hops,
+            content: OnceLock::new(),
+        }
     }
 }

@@ -8,10 +8,10 @@ use tokio::task::AbortHandle;
 use trackside_model::{
     event::{Event, Text},
     json::Json,
-    ports::{CallReport, Failure, Fault, FaultKind, Outbox, TaskCall},
+    ports::{CallReport, Failure, Fault, FaultKind, TaskCall},
     workflow::{Input, RunKey},
 };
-use trackside_store::{AppendError, Batch, Flush, Ticket};
+use trackside_store::Ticket;
 
 use crate::{
     calls::Quarantined,
@@ -106,15 +106,6 @@ impl Shared {
     pub(crate) fn tell_from_worker(self: &Arc<Self>, input: Input, released: Option<Released>) {
         let shared = self.clone();
         drop(self.tasks.spawn_on(&self.workers.handle(), async move { shared.tell_loop(Message::Input(Box::new(input), released)) }));
-    }
-
-    /// Whether what a call has read still holds.
-    pub(crate) fn holds(&self, plugin: &Text, outbox: &Outbox) -> bool {
-        if outbox.kv_reads.is_empty() {
-            return true;
-        }
-        let reads = vec![(plugin.clone(), outbox.kv_reads.clone())];
-        !matches!(self.store.append(Batch { kv_reads: reads, ..Batch::default() }, Flush::Lazy), Err(AppendError::Conflict { .. }))
     }
 
     /// Tells a worker that its attempt is no longer wanted, and cuts it if it does not come to an end.

@@ -2,7 +2,7 @@
 //! What follows from what is the model's; calling guests is done elsewhere, and comes back as messages.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -13,11 +13,17 @@ use trackside_model::{
     control::{Admitted, DecisionPoint, DecisionRecord, Passed, Signal, Verdict},
     event::{Event, Text},
     ports::{Outbox, TaskCall},
-    workflow::{Effect, Env, Input, Machine, Question, QuestionKey, RunKey, Step, Submission, WorkflowStatus, WorkflowView},
+    workflow::{Effect, Env, Input, Machine, Question, QuestionKey, RunKey, Submission, WorkflowStatus, WorkflowView},
 };
-use trackside_store::{AppendError, Appended, Batch, Entry, Flush, Ticket, WorkflowChange};
+use trackside_store::{AppendError, Appended, Batch, Entry, Flush, Identity, Ticket, WorkflowChange};
 
-use crate::{chain::Asking, clock, engine::Shared, outbox, publish::MOST_RERUNS};
+use crate::{
+    chain::Asking,
+    clock,
+    engine::Shared,
+    outbox,
+    publish::{CHANGED_UNDER_HANDLERS, MOST_RERUNS},
+};
 
 /// The longest the loop sleeps without looking at its timers again, so that a clock that was set does not stop it.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
@@ -65,6 +71,7 @@ pub(crate) struct Command {
 }
 
 /// What a command makes the machine do.
+#[derive(Clone)]
 pub(crate) enum Does {
     Submit(Submission),
     Cancel { workflow_id: Text, reason: String, by: Text },
@@ -82,20 +89,24 @@ pub(crate) struct WorkflowLoop {
     machine: Machine,
     dice: clock::Dice,
     watching: HashMap<Text, Vec<oneshot::Sender<Option<Ending>>>>,
+    /// Workflows that have ended, kept until that is durable: whoever submitted one hears of it no earlier, and then need not ask the disk.
+    ended: VecDeque<(Text, Ticket)>,
     /// Calls that are out, to be told if they are no longer wanted.
     out: HashMap<RunKey, TaskCall>,
 }
 
 impl WorkflowLoop {
     pub(crate) fn new(shared: Weak<Shared>, machine: Machine) -> Self {
-        Self { shared, machine, dice: clock::Dice::default(), watching: HashMap::new(), out: HashMap::new() }
+        Self { shared, machine, dice: clock::Dice::default(), watching: HashMap::new(), ended: VecDeque::new(), out: HashMap::new() }
     }
 
     /// Runs until it is told to stop, or the store takes nothing more.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
         loop {
+            self.forget_durable();
             let message = match self.machine.next_deadline() {
-                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None if self.ended.is_empty() => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None => messages.recv_timeout(LONGEST_SLEEP),
                 Some(deadline) => {
                     let wait = Duration::from_nanos(deadline.0.saturating_sub(clock::now().0));
                     messages.recv_timeout(wait.min(LONGEST_SLEEP))
@@ -126,33 +137,30 @@ impl WorkflowLoop {
     }
 
     fn watch(&mut self, workflow_id: Text, tell: oneshot::Sender<Option<Ending>>) {
-        if self.machine.state.workflows.contains_key(&workflow_id) {
+        if let Some((_, ticket)) = self.ended.iter().rev().find(|(ended, _)| *ended == workflow_id) {
+            let view = WorkflowView::of(&self.machine.state, &workflow_id);
+            let _ = tell.send(view.map(|view| Ending { view, ticket: ticket.clone() }));
+        } else if self.machine.state.workflows.contains_key(&workflow_id) {
             self.watching.entry(workflow_id).or_default().push(tell);
         } else {
             let _ = tell.send(None);
         }
     }
 
-    fn step(&mut self, input: Input) -> Step {
-        self.machine.step(input, &mut Env { now: clock::now(), chance: &mut self.dice })
+    /// Lets go of what has ended and is on the disk.
+    fn forget_durable(&mut self) {
+        while let Some((workflow_id, ticket)) = self.ended.front()
+            && ticket.outcome().is_some()
+        {
+            self.machine.state.forget(workflow_id);
+            self.ended.pop_front();
+        }
     }
 
     fn command(&mut self, shared: &Arc<Shared>, command: Command) -> Result<(), AppendError> {
         let Command { passed, given_id, record, released, outbox_row, hops, does, reply } = command;
         let mut batch = Batch { outbox_done: outbox_row.into_iter().collect(), ..Batch::default() };
         outbox::release(&mut batch, released, passed.draft(), hops);
-        // The conditions are settled before the machine steps: what it has decided cannot be taken back.
-        if !batch.kv_reads.is_empty()
-            && let Err(error) =
-                shared.store.append(Batch { kv_reads: std::mem::take(&mut batch.kv_reads), ..Batch::default() }, Flush::Lazy)
-        {
-            let _ = reply.send(Err(error));
-            return Ok(());
-        }
-        if given_id && let Ok(Some(found)) = shared.store.find(&passed.draft().event_id) {
-            let _ = reply.send(Err(AppendError::Duplicate { place: 0, found: Box::new(found) }));
-            return Ok(());
-        }
         let input = match does {
             Does::Submit(submission) => {
                 let bytes: Arc<[u8]> = submission.definition.canonical_json().into_bytes().into();
@@ -163,47 +171,76 @@ impl WorkflowLoop {
                 Input::Cancel { workflow_id, reason, by, cause: Text::from(passed.draft().event_id.to_string()) }
             }
         };
-        batch.events.push(Entry::fresh(Admitted::passed(passed)).decided(record.into_iter().collect()));
-        let step = self.step(input);
-        let appended = self.append(shared, batch, step, Flush::Now)?;
-        let _ = reply.send(Ok(appended));
+        let admitted = Admitted::passed(passed);
+        let entry = if given_id { Entry::given(admitted) } else { Entry::fresh(admitted) };
+        batch.events.push(entry.decided(record.into_iter().collect()));
+        let answer = self.decide(shared, batch, input)?;
+        let _ = reply.send(answer);
         Ok(())
     }
 
-    fn input(&mut self, shared: &Arc<Shared>, input: Input, mut released: Option<Released>) -> Result<(), AppendError> {
-        // Asked here, where releases follow one another: whoever called could be overtaken between asking and being told.
-        if let Some(released) = released.take_if(|released| !released.outboxes.iter().all(|(plugin, outbox)| shared.holds(plugin, outbox)))
-        {
-            (released.again)(shared);
-            return Ok(());
+    fn input(&mut self, shared: &Arc<Shared>, input: Input, released: Option<Released>) -> Result<(), AppendError> {
+        let Some(Released { cause, outboxes, again }) = released else {
+            return self.decide(shared, Batch::default(), input)?.map(drop);
+        };
+        let mut batch = Batch::default();
+        outbox::release(&mut batch, outboxes, &cause, outbox::hops_of(&cause));
+        match self.decide(shared, batch, input)? {
+            Ok(_) => Ok(()),
+            Err(AppendError::Conflict { .. } | AppendError::Busy { .. }) => {
+                again(shared);
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Steps, and appends what was decided together with `batch`. What was decided cannot be taken back: where the batch has conditions the
+    /// machine steps once they are met, before anybody else can append; the inner error says that they are not, and nothing has happened.
+    fn decide(&mut self, shared: &Arc<Shared>, mut batch: Batch, input: Input) -> Result<Result<Appended, AppendError>, AppendError> {
+        let conditional = !batch.kv_reads.is_empty() || batch.events.iter().any(|entry| entry.identity == Identity::Given);
+        let (appended, effects) = if conditional {
+            wait_for_room(shared);
+            let mut effects = Vec::new();
+            let appended = shared.store.append_then(batch, |batch| {
+                let flush;
+                (flush, effects) = self.step_into(batch, input);
+                flush
+            });
+            match appended {
+                Ok(appended) => (appended, effects),
+                Err(error) => return Ok(Err(error)),
+            }
+        } else {
+            let (flush, effects) = self.step_into(&mut batch, input);
+            (append_decided(shared, batch, flush)?, effects)
+        };
+        for effect in effects {
+            self.carry_out(shared, effect, &appended);
+        }
+        Ok(Ok(appended))
+    }
+
+    /// Steps, and adds what was decided to the batch.
+    fn step_into(&mut self, batch: &mut Batch, input: Input) -> (Flush, Vec<Effect>) {
         if let Input::Finished { key, .. } | Input::NotCalled { key } = &input {
             self.out.remove(key);
         }
-        let step = self.step(input);
-        let mut batch = Batch::default();
-        if let Some(Released { cause, outboxes, .. }) = released.filter(|_| step.accepted) {
-            outbox::release(&mut batch, outboxes, &cause, outbox::hops_of(&cause));
-            // Settled above, before the step: what it has decided cannot be taken back.
-            batch.kv_reads.clear();
+        let step = self.machine.step(input, &mut Env { now: clock::now(), chance: &mut self.dice });
+        let of_command = !batch.events.is_empty();
+        if !step.accepted && !of_command {
+            // An answer that nobody waits for any more releases nothing.
+            *batch = Batch::default();
         }
-        // A chain of pure steps shares one commit: it goes out when none is left, or a moment later.
-        let flush = if self.machine.is_busy() { Flush::Lazy } else { Flush::Now };
-        self.append(shared, batch, step, flush).map(drop)
-    }
-
-    fn append(&mut self, shared: &Arc<Shared>, mut batch: Batch, step: Step, flush: Flush) -> Result<Appended, AppendError> {
-        let must_wait = step.effects.iter().any(|effect| matches!(effect, Effect::Run { after_commit: true, .. }));
         batch.blobs.extend(step.blobs.into_iter().map(|(digest, content)| (digest, content.as_str().as_bytes().into())));
         for decided in step.facts {
-            self.list(&mut batch, decided.fact.draft());
+            self.list(batch, decided.fact.draft());
             batch.events.push(Entry::fresh(Admitted::fact(decided.fact)).decided(decided.record.into_iter().collect()));
         }
-        let appended = append_decided(shared, batch, if must_wait { Flush::Now } else { flush })?;
-        for effect in step.effects {
-            self.carry_out(shared, effect, &appended);
-        }
-        Ok(appended)
+        let must_wait = step.effects.iter().any(|effect| matches!(effect, Effect::Run { after_commit: true, .. }));
+        // A chain of pure steps shares one commit: it goes out when none is left, or a moment later. Whoever gave a command waits for it.
+        let flush = if of_command || must_wait || !self.machine.is_busy() { Flush::Now } else { Flush::Lazy };
+        (flush, step.effects)
     }
 
     /// Keeps the lists of workflows true to a fact that is about to be appended.
@@ -250,7 +287,7 @@ impl WorkflowLoop {
                         let _ = tell.send(Some(Ending { view: view.clone(), ticket: appended.ticket.clone() }));
                     }
                 }
-                self.machine.state.forget(&workflow_id);
+                self.ended.push_back((workflow_id, appended.ticket.clone()));
                 shared.ended.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
         }
@@ -268,6 +305,13 @@ fn append_decided(shared: &Shared, batch: Batch, flush: Flush) -> Result<Appende
             Err(AppendError::Busy { .. }) => std::thread::sleep(BUSY_PAUSE),
             other => return other,
         }
+    }
+}
+
+/// Waits until the store is far from refusing for want of room.
+fn wait_for_room(shared: &Shared) {
+    while shared.store.appended() - shared.store.durable_head() >= AHEAD_UNTIL_CAREFUL && shared.store.poisoned().is_none() {
+        std::thread::sleep(BUSY_PAUSE);
     }
 }
 
@@ -303,7 +347,7 @@ fn ask_on_thread(shared: &Arc<Shared>, key: QuestionKey, asking: Asking, reruns:
             cause,
             outboxes,
             again: Box::new(move |shared| match reruns {
-                0 => answer_later(shared, key_again, "what a control handler had read changed under it, time and again".to_owned()),
+                0 => answer_later(shared, key_again, CHANGED_UNDER_HANDLERS.to_owned()),
                 _ => ask_on_thread(shared, key_again, asking, reruns - 1),
             }),
         });

@@ -1,6 +1,8 @@
 //! JSON that travels through the host as text: checked once where it enters, shared without copying, parsed only by who looks inside.
 //! What the values mean is left to the types that own them.
 
+mod canonical;
+
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
@@ -104,7 +106,8 @@ impl Json {
     /// Keys sorted, no white space: two texts of one value are equal in this form.
     /// Numbers keep their text's value as `serde_json` reads it.
     pub fn canonical(&self) -> String {
-        self.to_value().to_string()
+        let read = serde_json::from_str::<canonical::Canonical<'_>>(&self.0);
+        read.and_then(|value| serde_json::to_string(&value)).unwrap_or_else(|_| "null".to_owned())
     }
 }
 
@@ -194,5 +197,18 @@ mod tests {
         let one = Json::trusted(r#"{ "b": 1, "a": [ 2 ] }"#);
         let other = Json::trusted(r#"{"a":[2],"b":1}"#);
         assert_eq!(one.canonical(), other.canonical());
+    }
+
+    #[test]
+    fn canonical_forms_are_those_of_the_tree() {
+        for text in [
+            r#"{"b":[1,-2,3.5e1,18446744073709551615],"a":{"\u00e9":"x\n","z":null,"é":true}}"#,
+            r#"{"a":1,"a":{"c":2,"b":"\ud83d\ude00"},"":[]}"#,
+            "  [ ]  ",
+            r#""text""#,
+        ] {
+            let json = Json::trusted(text);
+            assert_eq!(json.canonical(), json.to_value().to_string(), "{text}");
+        }
     }
 }

@@ -71,9 +71,10 @@ pub enum AppendError {
 }
 
 impl Shared {
-    /// The whole of append.
-    pub(crate) fn append(&self, batch: Batch, flush: Flush) -> Result<Appended, AppendError> {
+    /// The whole of append. `decide` may add to the batch once its conditions are met.
+    pub(crate) fn append(&self, mut batch: Batch, decide: impl FnOnce(&mut Batch) -> Flush) -> Result<Appended, AppendError> {
         let mut state = self.settled(&batch)?;
+        let flush = decide(&mut batch);
         if batch.is_empty() {
             return Ok(Appended { events: Vec::new(), ticket: state.pending.barrier(state.end.sequence) });
         }

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) durable: Arc<AtomicU64>,
     pub(crate) appended: AtomicU64,
     pub(crate) durable_watch: watch::Sender<u64>,
+    /// The outbox's last durable row.
+    pub(crate) outbox_watch: watch::Sender<u64>,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -73,6 +75,7 @@ impl Shared {
             durable: Arc::new(AtomicU64::new(end.sequence)),
             appended: AtomicU64::new(end.sequence),
             durable_watch: watch::Sender::new(end.sequence),
+            outbox_watch: watch::Sender::new(end.outbox_id),
             state: Mutex::new(State {
                 end,
                 pending: Pending::default(),
@@ -151,10 +154,14 @@ impl Shared {
                 state.kv.trim(group.number);
             }
         }
+        // Who waits for an answer before who reads on.
+        group.commit.end(Ok(()));
         if !group.rows.events.is_empty() {
             self.durable_watch.send_replace(group.last_sequence);
         }
-        group.commit.end(Ok(()));
+        if let Some((id, _)) = group.rows.outbox_put.last() {
+            self.outbox_watch.send_replace(*id);
+        }
     }
 
     /// A commit has failed: what waits is told, what was released is taken back, nothing more is taken.

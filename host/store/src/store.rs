@@ -108,7 +108,17 @@ impl Store {
     /// # Errors
     /// [`AppendError`], by what stands against it.
     pub fn append(&self, batch: Batch, flush: Flush) -> Result<Appended, AppendError> {
-        self.shared().append(batch, flush)
+        self.shared().append(batch, |_| flush)
+    }
+
+    /// The same for what rests on the batch's own conditions: once they are met, and before anybody else can append, `decide` adds what
+    /// follows from that. It may take rows away and add events with fresh ids and workflows; it runs under the store's lock, so it must
+    /// be quick and must not come back to the store. Where the conditions are not met it is not called.
+    ///
+    /// # Errors
+    /// [`AppendError`], by what stands against it: always before `decide`.
+    pub fn append_then(&self, batch: Batch, decide: impl FnOnce(&mut Batch) -> Flush) -> Result<Appended, AppendError> {
+        self.shared().append(batch, decide)
     }
 
     /// Waits until what the ticket stands for is durable.
@@ -132,6 +142,11 @@ impl Store {
     /// Told whenever the durable head has moved: a hint to read, since only the last value is kept.
     pub fn watch_durable(&self) -> watch::Receiver<u64> {
         self.shared().durable_watch.subscribe()
+    }
+
+    /// Told whenever publishes of the outbox have become durable: a hint to read, with the last one's id.
+    pub fn watch_outbox(&self) -> watch::Receiver<u64> {
+        self.shared().outbox_watch.subscribe()
     }
 
     /// Why nothing more is appended, if that is so.

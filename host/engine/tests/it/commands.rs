@@ -1,12 +1,14 @@
 //! Commands as events: what edges ask for comes through the same door, under an id of its own, and is answered after the commit.
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use expect_test::expect;
 use serde_json::{Value, json};
 use trackside_engine::Outcome;
-use trackside_model::{control::Signal, event::Incoming, json::Json, workflow::WorkflowStatus};
+use trackside_model::{control::Signal, event::Incoming, json::Json, plugin::OnFault, workflow::WorkflowStatus};
 use uuid::Uuid;
 
-use crate::{support::*, workflows::echo};
+use crate::{publish::counting_under_change, support::*, workflows::echo};
 
 fn submit(payload: &Value) -> Incoming {
     incoming("workflow:submit", payload)
@@ -111,8 +113,8 @@ fn what_cannot_be_carried_out_is_refused_and_changes_nothing() {
         refused: payload.definition: no definition 0000000000000000000000000000000000000000000000000000000000000000 is here; send it whole
         refused: payload: unknown field `inputs`, expected one of `definition`, `input`, `name` at line 1 column 117
         refused: workflow_id: required: the workflow to be cancelled
-        refused: workflow_id: no workflow 'nobody' is under way
-        refused: workflow_id: no workflow 'ENDED' is under way
+        refused: workflow_id: no workflow 'nobody' is known; `trackside workflow list` shows them
+        refused: workflow_id: 'ENDED' has ended already: failed
         refused: event_type: this host does not carry out 'workflow:restart'; it knows workflow:submit and workflow:cancel
         refused: event_type: this host does not carry out 'engine:pause'; it knows workflow:submit and workflow:cancel
         refused: event_type: this host does not carry out 'task:reprioritise'; it knows workflow:submit and workflow:cancel"#]].assert_eq(&refusals.join("\n"));
@@ -155,11 +157,57 @@ fn a_command_is_asked_about_like_any_event() {
     }
     expect![[r#"
         appended | workflow:submit workflow:submitted workflow:started task:started task:completed workflow:completed
-        refused: a control handler put another payload in place of a command's, which none may |
+        appended | workflow:submit workflow:submitted workflow:started task:started task:completed workflow:completed
         skipped by gate: because | control:skipped
         busy by gate: because (again in 5 ms) | control:retried
-        refused: a control handler put another payload in place of a command's, which none may |
+        appended | workflow:submit workflow:submitted workflow:started task:started task:completed workflow:completed
         refused by gate: because | control:failed
         refused by gate: because | control:error"#]]
     .assert_eq(&answers.join("\n"));
+}
+
+#[test]
+fn what_a_command_says_cannot_be_replaced_and_trying_is_on_record() {
+    for signal in [Signal::Proceed(Some(Json::trusted("{}"))), Signal::Fallback { value: Json::trusted("{}"), reason: "mine".to_owned() }] {
+        let gate = |on_fault| {
+            let signal = signal.clone();
+            Scripted::control("gate", 1, &["workflow:submit"], move |_, _| answer(signal.clone())).with(|info| info.on_fault = on_fault)
+        };
+        let host = Host::with([echo(), gate(OnFault::Proceed)]);
+        let answer = host.try_submit(&definition().to_string(), &json!({"n": 1})).unwrap();
+        assert_eq!(host.ended(answer.workflow_id.as_ref().unwrap()).tasks[0].result.as_ref().unwrap().as_str(), r#"{"n":1}"#);
+        let records = host.engine().store().decisions(answer.sequence_number.unwrap()).unwrap();
+        let check = &records[0].checks[0];
+        assert_eq!((&*check.answer, check.amended), ("fault", false));
+        assert_eq!(check.reason.as_deref(), Some("malformed answer: nobody may replace what a command says"));
+        let host = Host::with([echo(), gate(OnFault::Fail)]);
+        let held = host.try_submit(&definition().to_string(), &json!({"n": 1})).unwrap();
+        assert_eq!((held.outcome, host.types().len()), (Outcome::Busy, 0), "{held:?}");
+    }
+}
+
+#[test]
+fn a_submission_that_is_repeated_after_its_plugin_has_gone_is_told_of_the_first() {
+    let host = Host::with([echo()]);
+    let request =
+        trackside_engine::SubmitRequest { event_id: Some(Uuid::new_v4()), ..request(&definition().to_string(), &json!({"n": 1})) };
+    let first = host.run(host.engine().submit(request.clone(), caller())).unwrap();
+    host.ended(&first.workflow_id.unwrap());
+    assert!(host.engine().remove("echo", "for good"));
+    let again = host.run(host.engine().submit(request.clone(), caller())).unwrap();
+    assert_eq!((again.outcome, again.sequence_number), (Outcome::Duplicate, first.sequence_number));
+    let new = trackside_engine::SubmitRequest { event_id: Some(Uuid::new_v4()), ..request };
+    let refused = host.run(host.engine().submit(new, caller())).unwrap_err().to_string();
+    assert!(refused.contains("sim/echo"), "{refused}");
+}
+
+#[test]
+fn a_command_is_asked_about_again_when_what_a_handler_read_has_changed() {
+    let (host, calls) = counting_under_change(3);
+    host.ended(&host.submit(&definition().to_string()));
+    assert_eq!((calls.load(SeqCst), host.kv("gate", "n").as_deref()), (4, Some("31")));
+    assert_eq!(host.count("workflow:submit"), 1);
+    let (host, calls) = counting_under_change(usize::MAX);
+    let answer = host.try_submit(&definition().to_string(), &json!({})).unwrap();
+    assert_eq!((answer.outcome, calls.load(SeqCst), host.count("workflow:submit")), (Outcome::Busy, 4, 0), "{answer:?}");
 }

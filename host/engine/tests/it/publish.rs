@@ -20,7 +20,7 @@ use trackside_model::{
 };
 use uuid::Uuid;
 
-use crate::support::*;
+use crate::{support::*, workflows::echo};
 
 /// What one order comes to with these guests: the answer, and what the log is told.
 #[expect(clippy::needless_pass_by_value, reason = "expectations read as values")]
@@ -472,19 +472,20 @@ fn a_fault_drops_the_outbox() {
 }
 
 /// A handler that counts by reading and writing, and somebody who changes the same key under it so many times.
-fn counting_under_change(changes: usize) -> (Host, Arc<AtomicUsize>) {
+pub(crate) fn counting_under_change(changes: usize) -> (Host, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = calls.clone();
     let host = Host::serving(|World { side, store }| {
         let (side, store) = (side.clone(), store.clone());
-        vec![Scripted::control("gate", 1, &["order:*"], move |_, _| {
+        let gate = Scripted::control("gate", 1, &["order:*", "workflow:submit"], move |_, _| {
             let read = side.kv_get("gate", "n").expect("reads");
             let n: u64 = read.value.as_deref().map_or(0, |value| std::str::from_utf8(value).unwrap().parse().unwrap());
             if count.fetch_add(1, SeqCst) < changes {
                 change(&store);
             }
             proceed().setting("n", &(n + 1).to_string(), &read)
-        })]
+        });
+        vec![gate, echo()]
     });
     (host, calls)
 }

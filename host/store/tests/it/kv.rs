@@ -106,6 +106,33 @@ fn a_read_that_is_out_of_date_conflicts_and_changes_nothing() {
 }
 
 #[test]
+fn what_follows_from_a_read_is_decided_before_anybody_can_change_it() {
+    let (_dir, store) = fresh();
+    append(&store, writes("a", [set("k", "1")]));
+    let read = store.kv_get("a", "k").unwrap();
+    let (overtaker, began) = (store.clone(), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        let began = &began;
+        let overtaking = scope.spawn(move || {
+            began.wait();
+            overtaker.append(writes("a", [set("k", "overtaken")]), Flush::Now).unwrap().ticket.last_sequence()
+        });
+        let decided = store.append_then(resting_on(Batch::default(), "a", "k", read.stamp), |batch| {
+            began.wait();
+            // Long enough for the other one to be at the store's door.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            batch.events.push(entry(incoming("a:decided")));
+            Flush::Now
+        });
+        assert_eq!(decided.unwrap().events[0].sequence_number, 1);
+        assert_eq!(overtaking.join().unwrap(), 1, "the other one came after");
+    });
+    let late = store.append_then(resting_on(writes("a", [set("k", "2")]), "a", "k", read.stamp), |_| unreachable!("it has changed"));
+    assert!(matches!(late, Err(AppendError::Conflict { .. })));
+    assert_eq!(get(&store, "a", "k").as_deref(), Some("overtaken"));
+}
+
+#[test]
 fn reads_older_than_what_is_remembered_conflict() {
     let (_dir, store) = fresh();
     append(&store, writes("a", [set("k", "1")]));
