@@ -690,7 +690,7 @@ fn hosts_that_do_not_start() {
         &host_at("127.0.0.1:0", "junk", "plugins"),
         &[],
         expect![[r#"
-        1 error: junk: failed to open the log: file is not a database
+        1 error: junk: the file log.db there is not a log of this program; use another data directory, or restore a backup of the log
     "#]],
     );
     site.file("foreign/.keep", "");
@@ -700,7 +700,7 @@ fn hosts_that_do_not_start() {
         &host_at("127.0.0.1:0", "foreign", "plugins"),
         &[],
         expect![[r#"
-        1 error: foreign: the file is a database, but not a log of this program; use another data directory
+        1 error: foreign: the file log.db there is not a log of this program; use another data directory, or restore a backup of the log
     "#]],
     );
     // The plugin directory.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use trackside_model::time::Timestamp;
 
 use crate::{
@@ -73,8 +73,8 @@ pub enum OpenError {
         /// Where it was looked for.
         data_dir: PathBuf,
     },
-    /// A database of somebody else.
-    #[error("the file is a database, but not a log of this program; use another data directory")]
+    /// A file of somebody else.
+    #[error("the file log.db there is not a log of this program; use another data directory, or restore a backup of the log")]
     Foreign,
     /// The end of the log is not whole.
     #[error("the log is damaged behind event {after}: {what}; keep a copy of the directory, and restore it from a backup")]
@@ -107,7 +107,10 @@ pub enum OpenError {
 
 impl OpenError {
     pub(crate) fn of(error: rusqlite::Error) -> Self {
-        Self::Database(Box::new(error))
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::Foreign,
+            _ => Self::Database(Box::new(error)),
+        }
     }
 }
 

@@ -64,6 +64,7 @@ async fn perform(args: DemoArgs) -> anyhow::Result<()> {
     let scene = Scene::set(&args)?;
     let mut show = Show::new();
     show.title(&scene);
+    show.waiting("compiling the plugins to machine code…");
     let host = Host::start(HostOptions::new(scene.config())?).await.context("failed to start the host")?;
     let played = play(host.engine(), &mut show).await;
     let stopped = host.stop().await;

@@ -26,6 +26,10 @@ const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
 const CYAN: &str = "\x1b[36m";
 const PLAIN: &str = "\x1b[0m";
+/// Columns of a line where there is no terminal.
+const WIDTH: usize = 166;
+/// Columns of the stream before the words.
+const BEFORE_WORDS: usize = 54;
 /// Tasks of the workflow, for the progress line.
 const TASKS: usize = 7;
 
@@ -74,6 +78,8 @@ impl Tally {
 /// The screen, or the pipe.
 pub(super) struct Show {
     terminal: bool,
+    /// Columns that a line of the stream has.
+    width: usize,
     begun: Instant,
     progress: bool,
 }
@@ -81,7 +87,8 @@ pub(super) struct Show {
 impl Show {
     pub(super) fn new() -> Self {
         let terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { terminal, begun: Instant::now(), progress: false }
+        let width = terminal_size::terminal_size().map_or(WIDTH, |(columns, _)| usize::from(columns.0));
+        Self { terminal, width, begun: Instant::now(), progress: false }
     }
 
     fn paint(&self, style: &str, text: &str) -> String {
@@ -126,9 +133,20 @@ impl Show {
             _ => "",
         };
         let name = self.paint(style, &format!("{:<22}", event.event_type));
-        let line = format!("{at:>9.1}  {name} {:<18} {}", event.source_component, what(event));
+        let words = cut(what(event), self.width.saturating_sub(BEFORE_WORDS));
+        let line = format!("{at:>9.1}  {name} {:<18} {words}", event.source_component);
         self.line(line.trim_end());
         self.progress_line(tally);
+    }
+
+    /// What takes a while, until the first line of the stream; left out in a pipe.
+    pub(super) fn waiting(&mut self, what: &str) {
+        if self.terminal {
+            let mut out = std::io::stdout().lock();
+            let _ = write!(out, "{DIM}{what}{PLAIN}");
+            let _ = out.flush();
+            self.progress = true;
+        }
     }
 
     /// Redrawn in place on a terminal, left out in a pipe.
@@ -278,10 +296,15 @@ fn what(event: &Event) -> String {
             words.push(format!("{ms} {unit}"));
         }
     }
-    let line = words.join(" · ");
-    match line.char_indices().nth(110) {
-        Some((cut, _)) => format!("{}…", &line[..cut]),
-        None => line,
+    words.join(" · ")
+}
+
+/// The text in so many columns, with a mark where it was longer.
+fn cut(text: String, columns: usize) -> String {
+    let Some(last) = columns.checked_sub(1) else { return String::new() };
+    match text.char_indices().nth(columns).and_then(|_| text.char_indices().nth(last)) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
@@ -305,4 +328,17 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_cut_to_its_columns_and_says_so() {
+        assert_eq!(cut("größer".to_owned(), 6), "größer");
+        assert_eq!(cut("größer".to_owned(), 4), "grö…");
+        assert_eq!(cut("größer".to_owned(), 1), "…");
+        assert_eq!(cut("größer".to_owned(), 0), "");
+    }
 }
