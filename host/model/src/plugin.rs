@@ -149,6 +149,12 @@ impl Limits {
             kv_bytes: 16 << 20,
         }
     }
+
+    /// The same for a component that carries a language runtime, which has memory and tables of its own.
+    #[must_use]
+    pub fn with_runtime(self) -> Self {
+        Self { memory_bytes: 256 << 20, table_elements: 100_000, ..self }
+    }
 }
 
 /// A folder of the host that a plugin may read.

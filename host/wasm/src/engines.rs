@@ -1,10 +1,12 @@
-//! Owns the two engines: the synchronous, pooled one for control handlers and observers, and the asynchronous one for workers;
-//! their settings, which the compiling process must share, and their linkers.
-//! Leaves choosing between them to `load`, and moving their epochs to `ticker`.
+//! Owns the three engines: the pooled one for control handlers and observers, the large one for those that a slot of the pool has no room
+//! for, and the asynchronous one for workers; their settings, which the compiling process must share, their linkers, and which of them
+//! serves a component. Leaves moving their epochs to `ticker`.
 
 use std::{hash::Hash as _, io};
 
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use trackside_model::plugin::Limits;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
     component::{Component, InstancePre, Linker},
@@ -26,13 +28,31 @@ const CORE_INSTANCES_EACH: u32 = 4;
 /// The version whose machine code this host can run.
 pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
 
-/// Which of the two engines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum EngineKind {
-    /// Control handlers and observers.
-    Synchronous,
+/// A component of this many bytes carries a language runtime (JavaScript's takes 1.6 MB, Python's 18 MB); one of a compiled language
+/// takes a tenth of it.
+pub(crate) const RUNTIME_COMPONENT_BYTES: usize = 1 << 20;
+
+/// Which of the engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// Control handlers and observers: instances from a pool, made in microseconds.
+    Pooled,
+    /// Control handlers and observers that carry a language runtime, or may have more memory or table elements than a slot of the pool:
+    /// instances are made on demand, whatever their size.
+    Large,
     /// Workers.
     Asynchronous,
+}
+
+impl EngineKind {
+    /// The engine of a component's control handler and observer.
+    pub(crate) fn of_synchronous(component_bytes: usize, limits: &Limits, pools: &PoolSizes) -> Self {
+        let fits = component_bytes < RUNTIME_COMPONENT_BYTES
+            && limits.memory_bytes <= pools.memory_bytes
+            && limits.table_elements <= POOLED_TABLE_ELEMENTS as u64;
+        if fits { Self::Pooled } else { Self::Large }
+    }
 }
 
 /// An engine and what its components are linked with.
@@ -56,9 +76,10 @@ impl LinkedEngine {
     }
 }
 
-/// Both engines, and the thread that moves their epochs.
+/// The engines, and the thread that moves their epochs.
 pub(crate) struct Engines {
-    pub(crate) synchronous: LinkedEngine,
+    pub(crate) pooled: LinkedEngine,
+    pub(crate) large: LinkedEngine,
     pub(crate) asynchronous: LinkedEngine,
     pub(crate) ticker: Ticker,
 }
@@ -76,23 +97,25 @@ pub enum EngineError {
 
 impl Engines {
     pub(crate) fn new(pools: &PoolSizes) -> Result<Self, EngineError> {
-        let mut synchronous = config();
-        synchronous.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(pools)));
-        let synchronous = LinkedEngine::new(&synchronous, EngineKind::Synchronous).map_err(EngineError::Engine)?;
+        let mut from_pool = config();
+        from_pool.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(pools)));
+        let pooled = LinkedEngine::new(&from_pool, EngineKind::Pooled).map_err(EngineError::Engine)?;
+        let large = LinkedEngine::new(&config(), EngineKind::Large).map_err(EngineError::Engine)?;
         let asynchronous = LinkedEngine::new(&config(), EngineKind::Asynchronous).map_err(EngineError::Engine)?;
-        let ticker = Ticker::start(vec![synchronous.engine.clone(), asynchronous.engine.clone()])?;
-        Ok(Self { synchronous, asynchronous, ticker })
+        let ticker = Ticker::start([&pooled, &large, &asynchronous].map(|linked| linked.engine.clone()).into())?;
+        Ok(Self { pooled, large, asynchronous, ticker })
     }
 
     pub(crate) fn of(&self, kind: EngineKind) -> &LinkedEngine {
         match kind {
-            EngineKind::Synchronous => &self.synchronous,
+            EngineKind::Pooled => &self.pooled,
+            EngineKind::Large => &self.large,
             EngineKind::Asynchronous => &self.asynchronous,
         }
     }
 }
 
-/// What decides over the machine code: the same for both engines and in the compiling process, so that a component with several roles
+/// What decides over the machine code: the same for all engines and in the compiling process, so that a component with several roles
 /// is compiled once. How instances are allocated is not part of it.
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
@@ -151,14 +174,27 @@ pub(crate) fn settings_digest(engine: &Engine) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use trackside_model::plugin::Roles;
+
     use super::*;
 
     #[test]
     fn the_compiling_process_shares_the_settings_whatever_the_allocator() {
         let engines = Engines::new(&PoolSizes::default()).unwrap();
         let compiling = Engine::new(&config()).unwrap();
-        assert_eq!(settings_digest(&compiling), engines.synchronous.settings);
-        assert_eq!(settings_digest(&compiling), engines.asynchronous.settings);
+        for linked in [&engines.pooled, &engines.large, &engines.asynchronous] {
+            assert_eq!(settings_digest(&compiling), linked.settings);
+        }
+    }
+
+    #[test]
+    fn what_a_slot_of_the_pool_has_no_room_for_is_served_on_demand() {
+        let (pools, limits) = (PoolSizes::default(), Limits::for_roles(Roles { control: true, ..Roles::default() }));
+        let kind = |bytes, limits: &Limits| EngineKind::of_synchronous(bytes, limits, &pools);
+        assert_eq!(kind(RUNTIME_COMPONENT_BYTES - 1, &limits), EngineKind::Pooled);
+        assert_eq!(kind(RUNTIME_COMPONENT_BYTES, &limits), EngineKind::Large);
+        assert_eq!(kind(1, &Limits { memory_bytes: pools.memory_bytes + 1, ..limits.clone() }), EngineKind::Large);
+        assert_eq!(kind(1, &Limits { table_elements: POOLED_TABLE_ELEMENTS as u64 + 1, ..limits }), EngineKind::Large);
     }
 
     #[test]

@@ -116,14 +116,6 @@ pub enum LoadProblem {
     /// The settings grant folders to roles that cannot use them.
     #[error("is granted folders, which only workers can read; remove the [[grants.folders]] from its settings file")]
     FoldersWithoutWorker,
-    /// More memory than the pool's slots have.
-    #[error("limits.memory_bytes = {wanted} is more than the {allowed} that a control handler or observer can have")]
-    MemoryBeyondPool {
-        /// What the settings say.
-        wanted: u64,
-        /// What a slot has.
-        allowed: u64,
-    },
 }
 
 impl LoadError {

@@ -33,7 +33,7 @@ pub use self::{
     cache::CacheError,
     compile::{CompileError, compile_child_main},
     directory::{Junk, NameError, PluginFile, Scan, ScanError, check_name},
-    engines::EngineError,
+    engines::{EngineError, EngineKind},
     error::{HostError, LoadError, LoadProblem},
     load::PluginHost,
     options::{CompileLimits, CompilerCommand, PoolSizes, WasmOptions},

@@ -22,7 +22,7 @@ use crate::{
     component::{self, Outline},
     describe::{self, Described},
     directory::{self, PluginFile, Scan, ScanError},
-    engines::{EngineKind, Engines},
+    engines::{EngineKind, Engines, RUNTIME_COMPONENT_BYTES},
     error::{HostError, LoadError, LoadProblem},
     instance::Role,
     limits::SETTINGS_BYTES,
@@ -57,6 +57,8 @@ pub(crate) struct Prepared {
     pub(crate) from_cache: bool,
     /// Milliseconds that getting machine code took.
     pub(crate) compile_ms: u64,
+    /// What serves its control handler and observer.
+    pub(crate) engine: EngineKind,
     code: Vec<u8>,
     /// Linked with the asynchronous engine, where it was described; workers are made from it too.
     asynchronous: InstancePre<State>,
@@ -126,11 +128,10 @@ impl PluginHost {
         if !source.outline.describes() {
             return Err(component(LoadProblem::NoDescription));
         }
-        let limits = source.settings.limits(Limits::for_roles(roles));
-        let pooled = self.options.pools.memory_bytes;
-        if (roles.control || roles.observer) && limits.memory_bytes > pooled {
-            return Err(at_settings(files, LoadProblem::MemoryBeyondPool { wanted: limits.memory_bytes, allowed: pooled }));
-        }
+        let defaults = Limits::for_roles(roles);
+        let carries_runtime = source.bytes.len() >= RUNTIME_COMPONENT_BYTES;
+        let limits = source.settings.limits(if carries_runtime { defaults.with_runtime() } else { defaults });
+        let engine = EngineKind::of_synchronous(source.bytes.len(), &limits, &self.options.pools);
         let grants = source.settings.grants(roles.worker);
         if !grants.folders.is_empty() && !roles.worker {
             return Err(at_settings(files, LoadProblem::FoldersWithoutWorker));
@@ -161,12 +162,12 @@ impl PluginHost {
             limits,
             grants,
         };
-        Ok(Prepared { info, described, from_cache, compile_ms, code, asynchronous })
+        Ok(Prepared { info, described, from_cache, compile_ms, engine, code, asynchronous })
     }
 
     /// Machine code from the cache, or compiled and put there.
     fn machine_code(&self, name: &str, source: &Source) -> Result<(Vec<u8>, bool), LoadProblem> {
-        let key = Key::new(&self.engines.synchronous.settings, &source.version);
+        let key = Key::new(&self.engines.pooled.settings, &source.version);
         match self.cache.get(&key) {
             Entry::Found(code) => return Ok((code, true)),
             Entry::Missing => {}
@@ -195,7 +196,7 @@ impl PluginHost {
 
     /// Makes the pools and their first instances: what cannot be instantiated fails now.
     pub(crate) fn instantiate(&self, source: &Source, prepared: Prepared) -> Result<Plugin, LoadProblem> {
-        let Prepared { info, code, asynchronous, .. } = prepared;
+        let Prepared { info, code, asynchronous, engine, .. } = prepared;
         let core = Arc::new(Core {
             name: Arc::clone(&info.name),
             limits: info.limits.clone(),
@@ -208,7 +209,7 @@ impl PluginHost {
         });
         let pools = &self.options.pools;
         let (roles, fresh) = (info.roles, source.settings.fresh);
-        let pre = if roles.control || roles.observer { Some(self.linked(EngineKind::Synchronous, &code)?) } else { None };
+        let pre = if roles.control || roles.observer { Some(self.linked(engine, &code)?) } else { None };
         let mut plugin = Plugin { info, control: None, observer: None, worker: None };
         let warm_ms = plugin.info.limits.timeout_ms.max(crate::limits::DESCRIBE_TIMEOUT_MS);
         let instance = |fault| LoadProblem::Fault { what: "making its first instance", fault };

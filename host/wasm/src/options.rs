@@ -40,7 +40,7 @@ pub struct PoolSizes {
     /// Component instances of all control handlers and observers together. Each takes four mappings of the process, of which
     /// Linux allows 65,530 by default.
     pub total: u32,
-    /// Linear memory that one instance of a control handler or observer may be allowed to have, in bytes.
+    /// Linear memory that a slot of the pool has, in bytes: control handlers and observers that may have more are not pooled.
     pub memory_bytes: u64,
 }
 

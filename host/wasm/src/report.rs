@@ -9,6 +9,7 @@ use trackside_model::plugin::PluginInfo;
 use crate::{
     component::Outline,
     directory::{self, PluginFile},
+    engines::EngineKind,
     error::LoadError,
     load::{PluginHost, at_component},
 };
@@ -48,6 +49,8 @@ pub struct CheckReport {
     pub from_cache: bool,
     /// Fuel that describing itself took.
     pub describe_fuel: u64,
+    /// What serves its control handler and observer; its worker has an engine of its own.
+    pub engine: EngineKind,
 }
 
 impl PluginHost {
@@ -62,7 +65,7 @@ impl PluginHost {
         let source = self.read(&files)?;
         let prepared = self.prepare(&files, &source)?;
         let (memoryless, describe_fuel) = (prepared.described.memoryless, prepared.described.fuel);
-        let (from_cache, compile_ms) = (prepared.from_cache, prepared.compile_ms);
+        let (from_cache, compile_ms, engine) = (prepared.from_cache, prepared.compile_ms, prepared.engine);
         let plugin = self.instantiate(&source, prepared).map_err(|problem| at_component(&files, problem))?;
         let info = plugin.info.clone();
         Ok(CheckReport {
@@ -70,6 +73,7 @@ impl PluginHost {
             grant_uses: grant_uses(&source.outline, &info),
             imports: source.outline.imports,
             memoryless,
+            engine,
             component_bytes: source.bytes.len() as u64,
             compile_ms,
             from_cache,

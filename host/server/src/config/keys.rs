@@ -123,7 +123,7 @@ pub(super) const KEYS: &[Key] = &[
         "bytes",
         64 << 10,
         4 * GIB,
-        "Linear memory that an instance of a control handler or observer may be allowed at most.",
+        "Linear memory that a slot of the pool has. Control handlers and observers that may have more get their instances made on demand.",
     ),
     number("compile", "memory_bytes", "bytes", 64 << 20, 1 << 40, "Address space of the process that compiles a component."),
     number("compile", "timeout_ms", "milliseconds", 100, DAY_MS, "How long compiling a component may take."),

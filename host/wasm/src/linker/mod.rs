@@ -31,7 +31,7 @@ pub(crate) const WASI: [&str; 6] = ["wasi:cli", "wasi:clocks", "wasi:filesystem"
 pub(crate) fn new(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     match kind {
-        EngineKind::Synchronous => p2::add_to_linker_sync(&mut linker)?,
+        EngineKind::Pooled | EngineKind::Large => p2::add_to_linker_sync(&mut linker)?,
         EngineKind::Asynchronous => p2::add_to_linker_async(&mut linker)?,
     }
     let linked = &mut linker;

@@ -45,13 +45,6 @@ fn an_unknown_import_is_named_with_what_there_is() {
 fn a_wrong_settings_file_is_named_with_its_line() {
     refused("minimal", "priority = 1\n[limit]\n", expect!["/plugins/minimal.toml: line 2: unknown key 'limit'; did you mean 'limits'?"]);
     refused("minimal", "enabled = false", expect!["/plugins/minimal.toml: is turned off; remove `enabled = false` to load it"]);
-    refused(
-        "minimal",
-        "[limits]\nmemory_bytes = 1000000000",
-        expect![
-            "/plugins/minimal.toml: limits.memory_bytes = 1000000000 is more than the 268435456 that a control handler or observer can have"
-        ],
-    );
 }
 
 #[test]

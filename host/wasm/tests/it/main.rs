@@ -6,6 +6,7 @@ mod compile;
 mod events;
 mod faults;
 mod kv;
+mod large;
 mod load;
 mod roles;
 mod support;

@@ -10,7 +10,7 @@ use trackside_model::{
     ports::{HostCallError, HostCalls, KvValue, LogLine, TaskCall},
     time::Timestamp,
 };
-use trackside_wasm::{CheckReport, PluginHost, WasmOptions};
+use trackside_wasm::{CheckReport, EngineKind, PluginHost, WasmOptions};
 
 use super::{CliError, DirectoryArg, Out, print};
 use crate::boot::HostOptions;
@@ -76,6 +76,7 @@ fn print_report(out: &mut Out, report: &CheckReport) -> Result<(), CliError> {
         ("methods", methods.join(", ")),
         ("effect class", format!("{:?}", info.effect_class).to_lowercase()),
         ("priority", if info.roles.control { info.priority.to_string() } else { String::new() }),
+        ("engine", if info.roles.control || info.roles.observer { engine(report.engine).to_owned() } else { String::new() }),
         ("deadline", print::duration(info.limits.timeout_ms as f64)),
         ("memory", format!("{} bytes", info.limits.memory_bytes)),
         ("size", format!("{} bytes, compiled in {}{cached}", report.component_bytes, print::duration(report.compile_ms as f64))),
@@ -95,6 +96,14 @@ fn print_report(out: &mut Out, report: &CheckReport) -> Result<(), CliError> {
         out.line(&format!("    {:<20}  {state}", grant.what))?;
     }
     out.flush()
+}
+
+fn engine(kind: EngineKind) -> &'static str {
+    match kind {
+        EngineKind::Pooled => "pooled",
+        EngineKind::Large => "large: instances are made on demand",
+        EngineKind::Asynchronous => "asynchronous",
+    }
 }
 
 /// Nobody is behind the calls of a component that is only asked what it is.
