@@ -10,12 +10,13 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use trackside_model::{
     control::{Admitted, Notice},
-    event::{Severity, Text},
+    event::{Filter, Position, Severity, Text},
     json::Json,
-    ports::{HostCallError, HostCalls, KvValue, LogLine, TaskCall},
+    ports::{Found, HostCallError, HostCalls, KvValue, LogLine, TaskCall},
     time::Timestamp,
 };
-use trackside_store::{Batch, Entry, Flush, Store};
+use trackside_store::{Batch, Entry, Flush, Query, Store};
+use uuid::Uuid;
 
 use crate::clock;
 
@@ -96,6 +97,33 @@ impl HostCalls for HostSide {
 
     fn kv_bytes(&self, plugin: &str) -> Result<u64, HostCallError> {
         self.store.kv_bytes(plugin).map_err(|error| HostCallError(error.to_string()))
+    }
+
+    fn head(&self) -> u64 {
+        self.store.durable_head()
+    }
+
+    fn query(&self, filter: &Filter, after: Option<u64>, through: u64, limit: u32) -> Result<Found, HostCallError> {
+        let query = Query {
+            filter: filter.clone(),
+            after: after.map(Position::end_of),
+            through: Some(through),
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            ..Query::default()
+        };
+        let page = self.store.query(&query).map_err(|error| HostCallError(error.to_string()))?;
+        Ok(Found { events: page.events, next: page.next.map(|next| next.sequence) })
+    }
+
+    fn schedules(&self, plugin: &str) -> Result<u32, HostCallError> {
+        self.store.scheduled(plugin).map_err(|error| HostCallError(error.to_string()))
+    }
+
+    fn is_scheduled(&self, plugin: &str, event_id: Uuid) -> Result<bool, HostCallError> {
+        // What a call has just released may still be on its way to the disk, where schedules are read from.
+        let on_its_way = self.store.append(Batch::default(), Flush::Now).map_err(|error| HostCallError(error.to_string()))?;
+        on_its_way.ticket.wait().map_err(|error| HostCallError(error.to_string()))?;
+        self.store.is_scheduled(plugin, &event_id).map_err(|error| HostCallError(error.to_string()))
     }
 
     fn log(&self, plugin: &str, line: LogLine<'_>) {

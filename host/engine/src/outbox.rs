@@ -9,7 +9,7 @@ use trackside_model::{
     event::{Event, Incoming, Text},
     ports::Outbox,
 };
-use trackside_store::{Batch, Entry, Flush, OutboxEntry, OutboxRow};
+use trackside_store::{Batch, Entry, Flush, OutboxEntry, OutboxRow, ReadError};
 
 use crate::{answer::Outcome, clock, engine::Shared, publish::AtDoor};
 
@@ -41,6 +41,7 @@ pub(crate) fn release_one(batch: &mut Batch, plugin: Text, outbox: Outbox, cause
             publish,
         });
     }
+    batch.outbox_cancelled.extend(outbox.cancelled.into_iter().map(|event_id| (plugin.clone(), event_id)));
     if !outbox.kv_reads.is_empty() {
         batch.kv_reads.push((plugin.clone(), outbox.kv_reads));
     }
@@ -55,14 +56,14 @@ pub(crate) fn hops_of(event: &Event) -> u32 {
 }
 
 impl Shared {
-    /// Takes stored publishes through the door, in order, until the host stops.
+    /// Takes stored publishes through the door until the host stops: in order what goes at once, in time what is scheduled.
     pub(crate) async fn dispatch_outbox(self: Arc<Self>) {
         let mut stopping = self.tasks.stopping();
         let mut stored = self.store.watch_outbox();
         let mut after = 0;
         loop {
             stored.mark_unchanged();
-            let entries = self.store.outbox(after, BATCH).unwrap_or_else(|error| {
+            let entries = self.waiting(after).unwrap_or_else(|error| {
                 tracing::error!("the outbox cannot be read: {error}");
                 Vec::new()
             });
@@ -72,15 +73,43 @@ impl Shared {
                     return;
                 }
                 put_off |= !self.take_through(entry).await;
-                after = entry.id;
+                if entry.row.publish.due.is_none() {
+                    after = entry.id;
+                }
+            }
+            if entries.iter().any(|entry| entry.row.publish.due.is_some()) {
+                // These have no cursor: what was ended must be gone before the next look.
+                self.settle_outbox().await;
             }
             if put_off {
                 after = 0;
                 tokio::select! { () = tokio::time::sleep(RETRY) => {} () = stopping.wait() => return }
             } else if entries.is_empty() {
-                tokio::select! { _ = stored.changed() => {} () = tokio::time::sleep(IDLE) => {} () = stopping.wait() => return }
+                let idle = self.until_due();
+                tokio::select! { _ = stored.changed() => {} () = tokio::time::sleep(idle) => {} () = stopping.wait() => return }
             }
         }
+    }
+
+    /// Waits until what was appended so far is durable.
+    async fn settle_outbox(&self) {
+        if let Ok(barrier) = self.store.append(Batch::default(), Flush::Now) {
+            // A poisoned store is told of by whoever appends next.
+            let _ = barrier.ticket.durable().await;
+        }
+    }
+
+    /// What is due, and then what goes at once behind the id `after`.
+    fn waiting(&self, after: u64) -> Result<Vec<OutboxEntry>, ReadError> {
+        let mut entries = self.store.outbox_due(clock::now(), BATCH)?;
+        entries.extend(self.store.outbox(after, BATCH)?);
+        Ok(entries)
+    }
+
+    /// How long there is nothing to do unless somebody puts something there.
+    fn until_due(&self) -> Duration {
+        let due = self.store.outbox_next_due().ok().flatten();
+        due.map_or(IDLE, |due| Duration::from_nanos(due.0.saturating_sub(clock::now().0)).min(IDLE))
     }
 
     /// `false`: it stays, and is taken up again.

@@ -123,6 +123,10 @@ pub struct Limits {
     pub log_bytes: u64,
     /// Publishes of a call.
     pub publishes: u32,
+    /// Events on a page of `events.query`.
+    pub query_events: u32,
+    /// Events that may wait in the plugin's schedules.
+    pub schedules: u32,
     /// Bytes that the plugin's kv space may hold.
     pub kv_bytes: u64,
 }
@@ -146,6 +150,8 @@ impl Limits {
             result_bytes: 4 << 20,
             log_bytes: 64 << 10,
             publishes: 100,
+            query_events: 1_000,
+            schedules: 1_000,
             kv_bytes: 16 << 20,
         }
     }
@@ -172,6 +178,8 @@ pub struct FolderGrant {
 pub struct Grants {
     /// Types it may publish; `None`: none.
     pub publish: Option<Vec<Pattern>>,
+    /// Types it may look up in the log; `None`: none.
+    pub query: Option<Vec<Pattern>>,
     /// Its own kv space.
     pub kv: bool,
     /// The real time.
@@ -180,6 +188,8 @@ pub struct Grants {
     pub random: bool,
     /// Waiting.
     pub timers: bool,
+    /// Events in the future, of the types that it may publish.
+    pub schedule: bool,
     /// Reporting progress; workers have it unless it is taken away.
     pub progress: bool,
     /// Folders it may read.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     control::{CheckContext, Signal},
-    event::{Event, Metadata, Severity, Text},
+    event::{Event, Filter, Metadata, Severity, Text},
     json::Json,
     packed,
     plugin::PluginInfo,
@@ -185,6 +185,9 @@ pub struct OutboxPublish {
     pub correlation_id: Option<String>,
     /// When the plugin says it happened.
     pub timestamp: Option<Timestamp>,
+    /// When it is to be published; `None`: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
     /// An error about the event at hand (`events.raise`): becomes `error:raised` instead of going through the door.
     #[serde(default)]
     pub raised: bool,
@@ -238,12 +241,14 @@ pub struct Outbox {
     pub kv_writes: Vec<KvWrite>,
     /// What they rest on.
     pub kv_reads: Vec<KvRead>,
+    /// Events of the plugin's schedules that are taken back.
+    pub cancelled: Vec<Uuid>,
 }
 
 impl Outbox {
     /// Whether nothing is to happen.
     pub fn is_empty(&self) -> bool {
-        self.publishes.is_empty() && self.kv_writes.is_empty()
+        self.publishes.is_empty() && self.kv_writes.is_empty() && self.cancelled.is_empty()
     }
 }
 
@@ -281,6 +286,15 @@ pub struct KvValue {
     pub value: Option<Vec<u8>>,
     /// The state of the space: goes into [`KvRead`].
     pub stamp: u64,
+}
+
+/// A stretch of the log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// Behind which sequence to go on; `None`: the stretch has been looked through.
+    pub next: Option<u64>,
 }
 
 /// A line that a plugin wrote.
@@ -321,6 +335,27 @@ pub trait HostCalls: Send + Sync + 'static {
     /// # Errors
     /// [`HostCallError`] if the store cannot be read.
     fn kv_bytes(&self, plugin: &str) -> Result<u64, HostCallError>;
+
+    /// The log's last durable sequence.
+    fn head(&self) -> u64;
+
+    /// Events of the log that match, oldest first, behind `after` and no further than `through`; at most `limit`.
+    ///
+    /// # Errors
+    /// [`HostCallError`] if the log cannot be read.
+    fn query(&self, filter: &Filter, after: Option<u64>, through: u64, limit: u32) -> Result<Found, HostCallError>;
+
+    /// Events that the plugin has scheduled and that are not due yet.
+    ///
+    /// # Errors
+    /// [`HostCallError`] if the store cannot be read.
+    fn schedules(&self, plugin: &str) -> Result<u32, HostCallError>;
+
+    /// Whether this event of the plugin's schedules is still waiting.
+    ///
+    /// # Errors
+    /// [`HostCallError`] if the store cannot be read.
+    fn is_scheduled(&self, plugin: &str, event_id: Uuid) -> Result<bool, HostCallError>;
 
     /// A line for the host's log.
     fn log(&self, plugin: &str, line: LogLine<'_>);

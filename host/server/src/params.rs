@@ -114,6 +114,7 @@ impl EventParams {
             after: self.after,
             limit: self.limit,
             narration: self.narration,
+            ..Query::default()
         }
     }
 }

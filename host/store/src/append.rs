@@ -177,7 +177,13 @@ impl State {
     fn place(&mut self, batch: Batch, now: Timestamp, commit: u64) -> Rows {
         let recorded_at = now.max(Timestamp(self.end.recorded_at_ns));
         self.end.recorded_at_ns = recorded_at.0;
-        let mut rows = Rows { cursors: batch.cursors, outbox_done: batch.outbox_done, blobs: batch.blobs, ..Rows::default() };
+        let mut rows = Rows {
+            cursors: batch.cursors,
+            outbox_cancelled: batch.outbox_cancelled,
+            outbox_done: batch.outbox_done,
+            blobs: batch.blobs,
+            ..Rows::default()
+        };
         rows.events.reserve_exact(batch.events.len());
         for entry in batch.events {
             self.end.sequence += 1;

@@ -10,6 +10,7 @@ use trackside_model::{
     ports::{KvRead, KvWrite, OutboxPublish},
     time::Timestamp,
 };
+use uuid::Uuid;
 
 use crate::ticket::Ticket;
 
@@ -111,6 +112,8 @@ pub struct Batch {
     pub cursors: Vec<(String, Position)>,
     /// Publishes to be taken through the door.
     pub outbox_put: Vec<OutboxRow>,
+    /// Scheduled publishes that are taken back, by plugin and event.
+    pub outbox_cancelled: Vec<(Text, Uuid)>,
     /// Publishes that have been: [`OutboxEntry::id`](crate::OutboxEntry::id).
     pub outbox_done: Vec<u64>,
     /// Bytes to be kept by digest; kept once.
@@ -130,6 +133,7 @@ impl Batch {
             && self.kv.is_empty()
             && self.cursors.is_empty()
             && self.outbox_put.is_empty()
+            && self.outbox_cancelled.is_empty()
             && self.outbox_done.is_empty()
             && self.blobs.is_empty()
             && self.workflows.is_empty()

@@ -9,9 +9,10 @@ use std::{
 
 use trackside_model::{
     control::DecisionRecord,
-    event::{Event, Position},
+    event::{Event, Position, Text},
     plugin::Digest,
 };
+use uuid::Uuid;
 
 use crate::{
     batch::{Flush, OutboxRow, WorkflowChange},
@@ -28,6 +29,7 @@ pub(crate) struct Rows {
     pub(crate) kv: Vec<KvRow>,
     pub(crate) cursors: Vec<(String, Position)>,
     pub(crate) outbox_put: Vec<(u64, OutboxRow)>,
+    pub(crate) outbox_cancelled: Vec<(Text, Uuid)>,
     pub(crate) outbox_done: Vec<u64>,
     pub(crate) blobs: Vec<(Digest, Arc<[u8]>)>,
     pub(crate) workflows: Vec<PlacedWorkflow>,
@@ -51,7 +53,12 @@ impl Rows {
         let kv: usize = self.kv.iter().map(KvRow::bytes).sum();
         let outbox: usize = self.outbox_put.iter().map(|(_, row)| row.publish.payload.as_str().len() + 4 * SMALL_ROW).sum();
         let blobs: usize = self.blobs.iter().map(|(_, bytes)| bytes.len()).sum();
-        events + decisions + kv + outbox + blobs + SMALL_ROW * (self.cursors.len() + self.outbox_done.len() + 3 * self.workflows.len())
+        events
+            + decisions
+            + kv
+            + outbox
+            + blobs
+            + SMALL_ROW * (self.cursors.len() + self.outbox_done.len() + self.outbox_cancelled.len() + 3 * self.workflows.len())
     }
 
     fn append(&mut self, mut more: Self) {
@@ -60,6 +67,7 @@ impl Rows {
         self.kv.append(&mut more.kv);
         self.cursors.append(&mut more.cursors);
         self.outbox_put.append(&mut more.outbox_put);
+        self.outbox_cancelled.append(&mut more.outbox_cancelled);
         self.outbox_done.append(&mut more.outbox_done);
         self.blobs.append(&mut more.blobs);
         self.workflows.append(&mut more.workflows);

@@ -39,6 +39,8 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// Behind this position.
     pub after: Option<Position>,
+    /// No further than this sequence.
+    pub through: Option<u64>,
     /// Events on a page, at the most.
     pub limit: usize,
     /// Whether narration is expanded, and the filter asked of each part too.
@@ -48,7 +50,7 @@ pub struct Query {
 impl Default for Query {
     /// Every fact, a hundred at a time.
     fn default() -> Self {
-        Self { filter: Filter::default(), since: None, until: None, after: None, limit: 100, narration: false }
+        Self { filter: Filter::default(), since: None, until: None, after: None, through: None, limit: 100, narration: false }
     }
 }
 
@@ -100,6 +102,7 @@ impl<'a> Search<'a> {
             Some(Position { sequence, .. }) => sequence.saturating_sub(1),
         };
         let since = query.since.map_or(Ok(0), |since| recorded_before(names, since, head))?;
+        let head = query.through.map_or(head, |through| through.min(head));
         let last = query.until.map_or(Ok(head), |until| recorded_before(names, until, head))?;
         Ok(Self {
             names,

@@ -97,8 +97,8 @@ impl WriteConnection {
     }
 
     fn write_outbox(&self, rows: &Rows) -> rusqlite::Result<()> {
-        let sql = "INSERT INTO outbox (id, plugin, publish, correlation_id, causation_id, workflow_id, task_id, hops) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let sql = "INSERT INTO outbox (id, plugin, event_id, due, publish, correlation_id, causation_id, workflow_id, task_id, hops) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let mut put = self.connection.prepare_cached(sql)?;
         for (id, row) in &rows.outbox_put {
             let publish = serde_json::to_string(&row.publish).expect("publishes have string keys");
@@ -106,6 +106,8 @@ impl WriteConnection {
             put.execute(params![
                 integer(*id),
                 row.plugin,
+                row.publish.event_id.as_bytes(),
+                row.publish.due.map(|due| integer(due.0)),
                 publish,
                 row.correlation_id,
                 causation_id,
@@ -113,6 +115,10 @@ impl WriteConnection {
                 row.task_id.as_deref(),
                 row.hops
             ])?;
+        }
+        let mut cancel = self.connection.prepare_cached("DELETE FROM outbox WHERE plugin = ?1 AND event_id = ?2 AND due IS NOT NULL")?;
+        for (plugin, event_id) in &rows.outbox_cancelled {
+            cancel.execute(params![plugin, event_id.as_bytes()])?;
         }
         let mut done = self.connection.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
         for id in &rows.outbox_done {

@@ -3,7 +3,7 @@
 
 use trackside_model::{
     control::{CheckContext, Signal},
-    event::{Event, Severity},
+    event::{Event, Filter, FilterError, Pattern, Severity, Text},
     json::{Json, JsonError},
     ports::{Failure, TaskCall},
 };
@@ -33,6 +33,42 @@ pub(crate) fn refusal_of_json(error: &JsonError) -> Refusal {
 
 pub(crate) fn severity(severity: types::Severity) -> Severity {
     Severity::ALL[severity as usize]
+}
+
+/// A filter of the contract, but for its `when`.
+pub(crate) fn filter(filter: types::Filter) -> Result<Filter, FilterError> {
+    let patterns = |texts: Vec<String>| texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>();
+    Ok(Filter {
+        event_types: filter.event_types.map(patterns).transpose()?,
+        min_severity: filter.min_severity.map(severity),
+        source_components: filter.source_components,
+        correlation_ids: filter.correlation_ids,
+        workflow_ids: filter.workflow_ids,
+        task_ids: filter.task_ids,
+        provider_ids: filter.provider_ids,
+    })
+}
+
+/// An event of the log, handed to a guest.
+pub(crate) fn event(event: &Event) -> types::EventResult {
+    let text = |text: &Option<Text>| text.as_deref().map(str::to_owned);
+    types::EventResult {
+        event_id: event.event_id.to_string(),
+        event_type: event.event_type.to_string(),
+        sequence_number: event.sequence_number,
+        part: event.part,
+        timestamp: event.timestamp.0,
+        recorded_at: event.recorded_at.0,
+        source_component: event.source_component.to_string(),
+        correlation_id: event.correlation_id.to_string(),
+        causation_id: text(&event.causation_id),
+        workflow_id: text(&event.workflow_id),
+        task_id: text(&event.task_id),
+        provider_id: text(&event.provider_id),
+        severity: severity_of(event.severity),
+        payload: event.payload.to_string(),
+        metadata: event.metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+    }
 }
 
 fn severity_of(severity: Severity) -> types::Severity {

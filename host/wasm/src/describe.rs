@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use trackside_model::{
-    event::{Filter, Pattern, Text},
+    event::{Filter, Text},
     json::Json,
     plugin::{EffectClass, Grants, Limits, Method, OnFault, Roles},
     ports::{CallReport, HostCalls},
@@ -119,17 +119,7 @@ fn filter(what: &'static str, filter: Option<types::Filter>) -> Result<Filter, L
     if filter.when.is_some() {
         return Err(LoadProblem::NotYet { what: format!("`when` of the filter `{what}`"), feature: "conditions" });
     }
-    let wrong = |error| LoadProblem::Description(format!("filter `{what}`: {error}"));
-    let patterns = |texts: Vec<String>| texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>();
-    Ok(Filter {
-        event_types: filter.event_types.map(patterns).transpose().map_err(wrong)?,
-        min_severity: filter.min_severity.map(convert::severity),
-        source_components: filter.source_components,
-        correlation_ids: filter.correlation_ids,
-        workflow_ids: filter.workflow_ids,
-        task_ids: filter.task_ids,
-        provider_ids: filter.provider_ids,
-    })
+    convert::filter(filter).map_err(|error| LoadProblem::Description(format!("filter `{what}`: {error}")))
 }
 
 fn methods(methods: Vec<description::Method>, roles: Roles) -> Result<Vec<Method>, LoadProblem> {
@@ -180,7 +170,8 @@ pub(crate) fn effect_class(outline: &Outline, grants: &Grants, memoryless: bool)
         return EffectClass::Effectful;
     }
     let stateful = uses(grants.kv, "trackside:plugin/kv@")
-        || uses(grants.publish.is_some(), "trackside:plugin/events@")
+        || uses(grants.publish.is_some() || grants.query.is_some(), "trackside:plugin/events@")
+        || uses(grants.schedule, "trackside:plugin/schedule@")
         || uses(grants.clock || grants.timers, "wasi:clocks/")
         || uses(grants.random, "wasi:random/")
         || !memoryless;

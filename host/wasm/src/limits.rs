@@ -22,6 +22,8 @@ pub const HOST_CALL_BYTES: u64 = 64;
 pub const LOG_LINE_BYTES: u64 = 16;
 /// Random bytes that one call of `wasi:random` gives.
 pub const RANDOM_BYTES: u64 = 1 << 20;
+/// Farthest that an event can be scheduled ahead, in milliseconds: ten years.
+pub const SCHEDULE_AHEAD_MS: u64 = 10 * 366 * 24 * 3_600_000;
 /// Resources of WASI (streams, pollables, files) that an instance holds at a time.
 pub const RESOURCES: usize = 10_000;
 /// Milliseconds that `describe` has.

@@ -67,7 +67,10 @@ impl Guest for Plugin {
             return too_large(bytes, self.info.limits.argument_bytes);
         }
         let timeout_ms = self.info.limits.timeout_ms;
-        let cause = Cause::Batch(events.iter().map(|event| (event.event_id, Arc::clone(&event.correlation_id))).collect());
+        let cause = Cause::Batch {
+            events: events.iter().map(|event| (event.event_id, Arc::clone(&event.correlation_id))).collect(),
+            last_sequence: events.last().map_or(0, |event| event.sequence_number),
+        };
         let mut report = guarded(pool, Terms { timeout_ms, now: delivery.now, cause }, |live| observe(live, events, delivery, timeout_ms));
         if matches!(report.outcome, Ok(Err(_))) {
             // The batch was not taken: it comes again, and so does what it would have caused.

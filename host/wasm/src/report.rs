@@ -84,9 +84,11 @@ impl PluginHost {
 }
 
 /// A grant, the imports that have a use for it, and what they meet without it.
-const USES: [(&str, &str, &str, &str); 7] = [
+const USES: [(&str, &str, &str, &str); 9] = [
     ("trackside:plugin/kv@", "its key-value space", "kv = true", "every call answers not-granted"),
     ("trackside:plugin/events@", "publishing events", "publish = [\"component:action\"]", "events.publish answers not-granted"),
+    ("trackside:plugin/events@", "looking into the log", "query = [\"component:*\"]", "events.query answers not-granted"),
+    ("trackside:plugin/schedule@", "events in the future", "schedule = true", "every call answers not-granted"),
     ("trackside:plugin/progress@", "reporting progress", "progress = true", "reports are dropped"),
     ("wasi:clocks/", "the real time", "clock = true", "time stands at the start of the call"),
     ("wasi:clocks/monotonic-clock@", "waiting", "timers = true", "a wait is a fault"),
@@ -96,8 +98,17 @@ const USES: [(&str, &str, &str, &str); 7] = [
 
 fn grant_uses(outline: &Outline, info: &PluginInfo) -> Vec<GrantUse> {
     let grants = &info.grants;
-    let granted =
-        [grants.kv, grants.publish.is_some(), grants.progress, grants.clock, grants.timers, grants.random, !grants.folders.is_empty()];
+    let granted = [
+        grants.kv,
+        grants.publish.is_some(),
+        grants.query.is_some(),
+        grants.schedule,
+        grants.progress,
+        grants.clock,
+        grants.timers,
+        grants.random,
+        !grants.folders.is_empty(),
+    ];
     let used = USES.iter().zip(granted).filter(|((import, ..), _)| outline.imports(import));
     used.map(|((_, what, line, without), granted)| GrantUse { what, line, granted, without }).collect()
 }

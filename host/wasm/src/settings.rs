@@ -29,9 +29,11 @@ const LIMITS: &[&str] = &[
     "result_bytes",
     "log_bytes",
     "publishes",
+    "query_events",
+    "schedules",
     "kv_bytes",
 ];
-const GRANTS: &[&str] = &["publish", "kv", "clock", "random", "timers", "progress", "folders"];
+const GRANTS: &[&str] = &["publish", "query", "kv", "schedule", "clock", "random", "timers", "progress", "folders"];
 const FOLDER: &[&str] = &["path", "guest"];
 const BREAKER: &[&str] = &["faults", "window_ms", "backoff_ms"];
 
@@ -80,15 +82,20 @@ struct LimitSettings {
     result_bytes: Option<u64>,
     log_bytes: Option<u64>,
     publishes: Option<u32>,
+    query_events: Option<u32>,
+    schedules: Option<u32>,
     kv_bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct GrantSettings {
-    #[serde(deserialize_with = "publish_grant")]
+    #[serde(deserialize_with = "types")]
     publish: Option<Vec<Pattern>>,
+    #[serde(deserialize_with = "types")]
+    query: Option<Vec<Pattern>>,
     kv: Option<bool>,
+    schedule: bool,
     clock: bool,
     random: bool,
     timers: bool,
@@ -105,7 +112,7 @@ struct BreakerSettings {
 }
 
 /// `true` is every type, `false` none, a list these.
-fn publish_grant<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Pattern>>, D::Error> {
+fn types<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Pattern>>, D::Error> {
     let message = "expected true, false or a list of type patterns, as in publish = [\"order:*\"]";
     match toml::Value::deserialize(deserializer)? {
         toml::Value::Boolean(false) => Ok(None),
@@ -206,6 +213,8 @@ impl Settings {
             result_bytes: given.result_bytes.unwrap_or(defaults.result_bytes),
             log_bytes: given.log_bytes.unwrap_or(defaults.log_bytes),
             publishes: given.publishes.unwrap_or(defaults.publishes),
+            query_events: given.query_events.unwrap_or(defaults.query_events),
+            schedules: given.schedules.unwrap_or(defaults.schedules),
             kv_bytes: given.kv_bytes.unwrap_or(kv_default),
         }
     }
@@ -215,7 +224,9 @@ impl Settings {
         let given = &self.grants;
         Grants {
             publish: given.publish.clone(),
+            query: given.query.clone(),
             kv: given.kv.unwrap_or(true),
+            schedule: given.schedule,
             clock: given.clock,
             random: given.random,
             timers: given.timers,

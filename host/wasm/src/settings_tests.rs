@@ -51,7 +51,7 @@ fn wrong_keys_are_named_with_line_and_nearest() {
     check("kv_bytes = 5", expect!["line 1: unknown key 'kv_bytes'; it belongs in [limits]"]);
     check(
         "[grants]\nzzz = 1",
-        expect!["line 2: unknown key 'zzz' in [grants]; known are publish, kv, clock, random, timers, progress, folders"],
+        expect!["line 2: unknown key 'zzz' in [grants]; known are publish, query, kv, schedule, clock, random, timers, progress, folders"],
     );
     check(
         "[[grants.folders]]\npath = '.'\nguset = '/x'",

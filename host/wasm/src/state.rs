@@ -67,8 +67,8 @@ pub(crate) enum Cause {
     None,
     /// One event, at a decision point.
     Check { event_id: Uuid, correlation_id: Text, point: u8, attempt: u32 },
-    /// A batch: id and correlation of each event.
-    Batch(Vec<(Uuid, Text)>),
+    /// A batch: id and correlation of each event, and the place of the last one in the log.
+    Batch { events: Vec<(Uuid, Text)>, last_sequence: u64 },
     /// A task.
     Task(Arc<TaskCall>),
 }
@@ -80,7 +80,7 @@ impl Cause {
             Self::None => "",
             Self::Check { correlation_id, .. } => correlation_id,
             Self::Task(task) => &task.correlation_id,
-            Self::Batch(events) => {
+            Self::Batch { events, .. } => {
                 let named = id.and_then(|id| Uuid::parse_str(id).ok()).and_then(|id| events.iter().find(|(event, _)| *event == id));
                 named.or(events.last()).map_or("", |(_, correlation)| correlation)
             }
@@ -94,7 +94,7 @@ impl Cause {
             Self::None => None,
             Self::Check { event_id, .. } => Some(*event_id),
             Self::Task(task) => parsed(&task.cause),
-            Self::Batch(events) => match id {
+            Self::Batch { events, .. } => match id {
                 None => events.last().map(|(event, _)| *event),
                 Some(id) => {
                     let id = parsed(id)?;
@@ -114,7 +114,7 @@ impl Cause {
         match self {
             Self::None => "describe".to_owned(),
             Self::Check { point, attempt, .. } => format!("check {point} {attempt}"),
-            Self::Batch(_) => "observe".to_owned(),
+            Self::Batch { .. } => "observe".to_owned(),
             Self::Task(task) => format!("run {}", task.idempotency_key),
         }
     }
@@ -131,6 +131,10 @@ pub(crate) struct Call {
     pub(crate) now: Timestamp,
     pub(crate) cause: Cause,
     pub(crate) publishes: Vec<OutboxPublish>,
+    /// Scheduled events that the call takes back.
+    pub(crate) cancelled: Vec<Uuid>,
+    /// How far the call sees the log, once it has looked.
+    pub(crate) as_of: Option<u64>,
     /// How many derived ids each cause has given.
     pub(crate) derived: Vec<(Uuid, u64)>,
     pub(crate) space: Space,
@@ -151,6 +155,8 @@ impl Call {
             now,
             cause,
             publishes: Vec::new(),
+            cancelled: Vec::new(),
+            as_of: None,
             derived: Vec::new(),
             space: Space::default(),
             host_bytes: 0,
@@ -163,7 +169,12 @@ impl Call {
     /// What the call wants to happen.
     pub(crate) fn take_outbox(&mut self) -> Outbox {
         let kv_writes: Vec<KvWrite> = std::mem::take(&mut self.space.writes);
-        Outbox { publishes: std::mem::take(&mut self.publishes), kv_writes, kv_reads: std::mem::take(&mut self.space.reads) }
+        Outbox {
+            publishes: std::mem::take(&mut self.publishes),
+            kv_writes,
+            kv_reads: std::mem::take(&mut self.space.reads),
+            cancelled: std::mem::take(&mut self.cancelled),
+        }
     }
 }
 

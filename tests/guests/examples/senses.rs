@@ -2,7 +2,7 @@
 //! Leaves endless waits to `spin-host`.
 //!
 //! `senses/sense` takes `{read?, write?, print?, eprint?, progress?, ask?}`: a file to read, one to write, lines to print, a fraction to
-//! report, and whether to ask for a schedule, a secret and a look into the log.
+//! report, and whether to ask for a secret.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use std::{env, fs};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use trackside_sdk::{Description, Draft, Failure, Filter, Method, Methods, Plugin, Task, Worker, events, progress, schedule, secrets};
+use trackside_sdk::{Description, Failure, Method, Methods, Plugin, Task, Worker, progress, secrets};
 
 struct Senses;
 
@@ -92,16 +92,8 @@ fn outcome<T, E>(result: Result<T, E>) -> Value {
     json!(if result.is_ok() { "done" } else { "refused" })
 }
 
-/// The interfaces that no version of the host grants yet.
+/// The interface that no version of the host grants yet.
 fn ask(seen: &mut Map<String, Value>) {
-    let scheduled = schedule::after_ms(1, &Draft::new("senses:scheduled"));
     let secret = secrets::placeholder("key");
-    let page = events::query(&Filter::facts(), None, 1);
-    for (name, refusal) in [
-        ("schedule", scheduled.err().map(|refusal| format!("{refusal:?}"))),
-        ("secret", secret.err().map(|refusal| format!("{refusal:?}"))),
-        ("query", page.err().map(|refusal| format!("{refusal:?}"))),
-    ] {
-        seen.insert(name.into(), json!(refusal));
-    }
+    seen.insert("secret".into(), json!(secret.err().map(|refusal| format!("{refusal:?}"))));
 }

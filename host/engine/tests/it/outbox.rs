@@ -175,3 +175,57 @@ fn a_command_of_a_plugin_that_is_refused_is_not_tried_for_ever() {
         assert_eq!(host.engine().store().decisions(notice.sequence_number).unwrap().len(), 1, "with its record");
     }
 }
+
+/// Answers each `order:placed` with an `order:reminded` so much later; `order:paid` takes back what `order:placed` of that id would have had.
+fn reminding(later_ms: u64) -> Scripted {
+    Scripted::observer("mill", types(&["order:placed", "order:paid"]), move |events, _| {
+        events.iter().fold(taken(), |report, event| match &*event.event_type {
+            "order:placed" => {
+                let when = trackside_engine::now().plus_ms(later_ms);
+                report.publishing(event.event_id, "order:reminded", &event.payload.to_value()).due(when)
+            }
+            _ => report.cancelling(event.payload.to_value()["reminder"].as_str().unwrap().parse().unwrap()),
+        })
+    })
+}
+
+#[test]
+fn what_is_scheduled_is_published_once_it_is_due() {
+    let host = Host::with([reminding(60)]);
+    let placed = host.publish(order(1));
+    host.until_told("order:reminded", 1);
+    let reminded = &host.of_type("order:reminded")[0];
+    let order = host.of_type("order:placed").remove(0);
+    assert!(reminded.recorded_at.ms_since(order.recorded_at) >= 60, "not before its time");
+    assert_eq!(reminded.causation_id.as_deref(), placed.event_id.map(|id| id.to_string()).as_deref());
+    assert_eq!(host.engine().store().scheduled("mill").unwrap(), 0, "and is gone from the schedule");
+    assert_eq!(host.count("order:reminded"), 1);
+}
+
+#[test]
+fn a_schedule_outlives_a_crash_and_comes_due_once() {
+    let host = Host::with([reminding(400)]);
+    host.publish(order(1));
+    host.until("it is scheduled", |host| host.engine().store().scheduled("mill").unwrap() == 1);
+    let dir = host.crashed();
+    drop(host);
+    let host = Host::over(dir, options(), |_| vec![reminding(400)]);
+    host.until_told("order:reminded", 1);
+    let host = Host::over(host.crashed(), options(), |_| vec![reminding(400)]);
+    host.publish(order(2));
+    host.until_told("order:reminded", 2);
+    assert_eq!(host.count("order:reminded"), 2, "one for each order");
+}
+
+#[test]
+fn what_is_taken_back_never_comes() {
+    let host = Host::with([reminding(300)]);
+    let (first, second) = (host.publish(order(1)), host.publish(order(2)));
+    host.until("both are scheduled", |host| host.engine().store().scheduled("mill").unwrap() == 2);
+    let reminder = uuid::Uuid::new_v5(&first.event_id.unwrap(), b"order:reminded/0");
+    host.publish(incoming("order:paid", &json!({"reminder": reminder})));
+    host.until_told("order:reminded", 1);
+    let reminded = &host.of_type("order:reminded")[0];
+    assert_eq!(reminded.causation_id.as_deref(), second.event_id.map(|id| id.to_string()).as_deref());
+    assert_eq!(host.engine().store().scheduled("mill").unwrap(), 0);
+}

@@ -63,6 +63,8 @@ CREATE INDEX kv_by_expiry ON kv (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE outbox (
     id             INTEGER PRIMARY KEY,
     plugin         TEXT NOT NULL,
+    event_id       BLOB NOT NULL,
+    due            INTEGER,        -- NULL: at once
     publish        TEXT NOT NULL,  -- JSON
     correlation_id TEXT NOT NULL,
     causation_id   TEXT,
@@ -70,6 +72,11 @@ CREATE TABLE outbox (
     task_id        TEXT,
     hops           INTEGER NOT NULL
 ) STRICT;
+
+-- What goes at once, in its order, and what is due next.
+CREATE INDEX outbox_by_due ON outbox (due);
+-- What a plugin has scheduled.
+CREATE INDEX outbox_scheduled ON outbox (plugin, event_id) WHERE due IS NOT NULL;
 
 -- Definitions and large values, by the SHA-256 of their bytes.
 CREATE TABLE blobs (

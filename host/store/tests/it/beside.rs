@@ -40,6 +40,7 @@ fn publish(number: u128) -> OutboxRow {
             cause: Some("cause".to_owned()),
             correlation_id: None,
             timestamp: Some(Timestamp(5)),
+            due: None,
             raised: number.is_multiple_of(2),
         },
         correlation_id: Text::from("corr"),

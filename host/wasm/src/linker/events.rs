@@ -1,10 +1,10 @@
-//! Owns `events`: what a plugin may publish, its form and identity, and its place in the call's outbox.
+//! Owns `events`: what a plugin may publish, its form and identity, and its place in the call's outbox; and what it sees of the log.
 //! Leaves the control chain, hops and the log to whoever releases the outbox.
 
 use trackside_model::{
-    event::{EnvelopeLimits, Incoming, Metadata, Rejection, RejectionKind, Severity},
+    event::{EnvelopeLimits, Event, Filter as ModelFilter, Incoming, Metadata, Rejection, RejectionKind, Severity},
     json::Json,
-    ports::OutboxPublish,
+    ports::{Found, OutboxPublish},
     time::Timestamp,
 };
 use uuid::Uuid;
@@ -15,7 +15,8 @@ use crate::{
         types::{Draft, Filter},
     },
     convert,
-    state::State,
+    limits::HOST_CALL_BYTES,
+    state::{Cause, State},
 };
 
 /// The type of an error that a plugin raises about an event.
@@ -51,7 +52,7 @@ impl State {
     }
 
     /// Checks a draft and puts it into the outbox.
-    fn put(&mut self, draft: Draft) -> Result<Uuid, Refusal> {
+    pub(super) fn put(&mut self, draft: Draft, due: Option<Timestamp>) -> Result<Uuid, Refusal> {
         if !self.has_room() {
             return Err(Refusal::TooMany);
         }
@@ -83,6 +84,7 @@ impl State {
             cause: draft.cause,
             correlation_id: draft.correlation_id,
             timestamp: draft.timestamp.map(Timestamp),
+            due,
             raised: false,
         });
         Ok(id)
@@ -109,7 +111,7 @@ fn refusal_of(rejection: &Rejection) -> Refusal {
     }
 }
 
-fn bytes_of(draft: &Draft) -> usize {
+pub(super) fn bytes_of(draft: &Draft) -> usize {
     let optional = [&draft.cause, &draft.correlation_id, &draft.key].into_iter().flatten().map(String::len).sum::<usize>();
     let metadata = draft.metadata.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
     draft.event_type.len() + draft.payload.len() + optional + metadata
@@ -118,7 +120,7 @@ fn bytes_of(draft: &Draft) -> usize {
 impl events::Host for State {
     fn publish(&mut self, draft: Draft) -> wasmtime::Result<Result<String, Refusal>> {
         self.count(bytes_of(&draft))?;
-        Ok(self.put(draft).map(|id| id.to_string()))
+        Ok(self.put(draft, None).map(|id| id.to_string()))
     }
 
     fn raise(&mut self, message: String, details: Option<String>, cause: Option<String>) -> wasmtime::Result<Result<(), Refusal>> {
@@ -149,13 +151,57 @@ impl events::Host for State {
             cause,
             correlation_id: None,
             timestamp: None,
+            due: None,
             raised: true,
         });
         Ok(Ok(()))
     }
 
-    fn query(&mut self, _filter: Filter, _after: Option<u64>, _limit: u32) -> wasmtime::Result<Result<Page, Refusal>> {
-        self.never_granted("looking into the log (events.query)");
-        Ok(Err(Refusal::NotGranted))
+    fn query(&mut self, filter: Filter, after: Option<u64>, limit: u32) -> wasmtime::Result<Result<Page, Refusal>> {
+        self.count(0)?;
+        let Some(granted) = self.core.grants.query.clone() else {
+            self.core.not_granted_key("looking into the log (events.query)", "query", "true");
+            return Ok(Err(Refusal::NotGranted));
+        };
+        let Some(filter) = Some(filter).filter(|filter| filter.when.is_none()).and_then(|filter| convert::filter(filter).ok()) else {
+            return Ok(Err(Refusal::Invalid));
+        };
+        let through = self.sees_through();
+        let limit = limit.min(self.core.limits.query_events);
+        let wanted = ModelFilter { event_types: Some(filter.event_types.clone().unwrap_or_else(|| granted.clone())), ..filter };
+        let Found { mut events, mut next } = self.core.calls.query(&wanted, after, through, limit)?;
+        events.retain(|event| granted.iter().any(|pattern| pattern.matches(&event.event_type)));
+        if let Some(last) = self.cut_to_what_is_left(&mut events) {
+            next = Some(last);
+        }
+        self.count(events.iter().map(|event| convert::event_bytes(event) as usize).sum())?;
+        Ok(Ok(Page { events: events.iter().map(convert::event).collect(), next }))
+    }
+}
+
+impl State {
+    /// How far this call sees the log: as it stood at the last event at hand, or when the call first looked. The same for all of a call.
+    fn sees_through(&mut self) -> u64 {
+        if let Cause::Batch { last_sequence, .. } = self.call.cause {
+            return last_sequence;
+        }
+        *self.call.as_of.get_or_insert_with(|| self.core.calls.head())
+    }
+
+    /// Takes from the end of a page what the call's bytes have no room for, but never all of it. Where to go on, if anything was taken.
+    fn cut_to_what_is_left(&self, events: &mut Vec<Event>) -> Option<u64> {
+        let mut left = self.core.limits.result_bytes.saturating_sub(self.call.host_bytes + HOST_CALL_BYTES);
+        let fits = events.iter().take_while(|event| {
+            let bytes = convert::event_bytes(event);
+            let fits = bytes <= left;
+            left = left.saturating_sub(bytes);
+            fits
+        });
+        let fitting = fits.count().max(1);
+        if fitting >= events.len() {
+            return None;
+        }
+        events.truncate(fitting);
+        events.last().map(|event| event.sequence_number)
     }
 }

@@ -8,6 +8,7 @@ mod log;
 mod progress;
 mod random;
 mod refused;
+mod schedule;
 mod settings;
 pub(crate) mod stdio;
 

@@ -5,6 +5,7 @@
 mod compile;
 mod events;
 mod faults;
+mod history;
 mod kv;
 mod large;
 mod load;

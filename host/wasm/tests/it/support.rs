@@ -14,9 +14,9 @@ use std::{
 use parking_lot::Mutex;
 use trackside_model::{
     control::{CheckContext, DecisionPoint, Origin, Signal},
-    event::{Event, Incoming, Metadata},
+    event::{Event, Filter, Incoming, Metadata},
     json::Json,
-    ports::{CallReport, Delivery, Failure, Fault, FaultKind, Guest, HostCallError, HostCalls, KvValue, LogLine, Subject, TaskCall},
+    ports::{CallReport, Delivery, Failure, Fault, FaultKind, Found, Guest, HostCallError, HostCalls, KvValue, LogLine, Subject, TaskCall},
     time::Timestamp,
 };
 use trackside_wasm::{CompileLimits, CompilerCommand, LoadError, PluginHost, PoolSizes, WasmOptions};
@@ -31,6 +31,10 @@ pub(crate) struct Recorder {
     pub(crate) lines: Mutex<Vec<(String, String)>>,
     pub(crate) not_granted: Mutex<Vec<(String, String)>>,
     pub(crate) cut: Mutex<Vec<(String, u64)>>,
+    /// What guests see of the log.
+    pub(crate) log: Mutex<Vec<Event>>,
+    /// Events that wait in schedules.
+    pub(crate) scheduled: Mutex<Vec<Uuid>>,
     pub(crate) progress: Mutex<Vec<(Option<f64>, Option<String>)>>,
     pub(crate) space: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) cancelled: AtomicBool,
@@ -56,6 +60,27 @@ impl HostCalls for Recorder {
 
     fn kv_bytes(&self, _plugin: &str) -> Result<u64, HostCallError> {
         Ok(self.space.lock().iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
+    }
+
+    fn head(&self) -> u64 {
+        self.log.lock().last().map_or(0, |event| event.sequence_number)
+    }
+
+    fn query(&self, filter: &Filter, after: Option<u64>, through: u64, limit: u32) -> Result<Found, HostCallError> {
+        let log = self.log.lock();
+        let behind = after.unwrap_or(0);
+        let matching = log.iter().filter(|event| (behind + 1..=through).contains(&event.sequence_number) && filter.matches(event));
+        let events: Vec<Event> = matching.clone().take(limit as usize).cloned().collect();
+        let next = events.last().map(|event| event.sequence_number).filter(|_| matching.count() > events.len());
+        Ok(Found { events, next })
+    }
+
+    fn schedules(&self, _plugin: &str) -> Result<u32, HostCallError> {
+        Ok(self.scheduled.lock().len() as u32)
+    }
+
+    fn is_scheduled(&self, _plugin: &str, event_id: Uuid) -> Result<bool, HostCallError> {
+        Ok(self.scheduled.lock().contains(&event_id))
     }
 
     fn log(&self, _plugin: &str, line: LogLine<'_>) {

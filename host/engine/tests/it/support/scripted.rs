@@ -14,6 +14,7 @@ use trackside_model::{
         BoxFuture, CallReport, Delivery, Failure, Fault, FaultKind, Guest, KvOp, KvRead, KvValue, KvWrite, Outbox, OutboxPublish, Subject,
         TaskCall, Usage,
     },
+    time::Timestamp,
 };
 use uuid::Uuid;
 
@@ -188,6 +189,10 @@ pub(crate) fn failed(message: &str, retryable: bool) -> Run {
 pub(crate) trait Released {
     /// Publishes an event that follows from `cause`.
     fn publishing(self, cause: Uuid, event_type: &str, payload: &Value) -> Self;
+    /// Publishes what was put into the outbox last only then.
+    fn due(self, when: Timestamp) -> Self;
+    /// Takes a scheduled event back.
+    fn cancelling(self, event_id: Uuid) -> Self;
     /// Raises an error about `cause`.
     fn raising(self, cause: Uuid, error: &Value) -> Self;
     /// Adds to a number in its kv space.
@@ -200,6 +205,16 @@ impl<T> Released for CallReport<T> {
     fn publishing(mut self, cause: Uuid, event_type: &str, payload: &Value) -> Self {
         let publish = publish_of(&self, cause, event_type, payload);
         self.outbox.publishes.push(publish);
+        self
+    }
+
+    fn due(mut self, when: Timestamp) -> Self {
+        self.outbox.publishes.last_mut().expect("something to publish").due = Some(when);
+        self
+    }
+
+    fn cancelling(mut self, event_id: Uuid) -> Self {
+        self.outbox.cancelled.push(event_id);
         self
     }
 
@@ -233,6 +248,7 @@ fn publish_of<T>(report: &CallReport<T>, cause: Uuid, event_type: &str, payload:
         cause: Some(cause.to_string()),
         correlation_id: None,
         timestamp: None,
+        due: None,
         raised: false,
     }
 }

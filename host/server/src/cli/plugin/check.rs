@@ -5,12 +5,13 @@ use std::{ffi::OsStr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use trackside_model::{
-    event::Severity,
+    event::{Filter, Severity},
     json::Json,
-    ports::{HostCallError, HostCalls, KvValue, LogLine, TaskCall},
+    ports::{Found, HostCallError, HostCalls, KvValue, LogLine, TaskCall},
     time::Timestamp,
 };
 use trackside_wasm::{CheckReport, EngineKind, PluginHost, WasmOptions};
+use uuid::Uuid;
 
 use super::{CliError, DirectoryArg, Out, print};
 use crate::boot::HostOptions;
@@ -127,6 +128,22 @@ impl HostCalls for Nobody {
     }
 
     fn kv_bytes(&self, _: &str) -> Result<u64, HostCallError> {
+        nobody()
+    }
+
+    fn head(&self) -> u64 {
+        0
+    }
+
+    fn query(&self, _: &Filter, _: Option<u64>, _: u64, _: u32) -> Result<Found, HostCallError> {
+        nobody()
+    }
+
+    fn schedules(&self, _: &str) -> Result<u32, HostCallError> {
+        nobody()
+    }
+
+    fn is_scheduled(&self, _: &str, _: Uuid) -> Result<bool, HostCallError> {
         nobody()
     }
 
