@@ -10,5 +10,6 @@ mod kv;
 mod large;
 mod load;
 mod roles;
+mod seeded;
 mod support;
 mod wasi;
