@@ -295,6 +295,21 @@ impl EventBuf {
         self
     }
 
+    /// In this correlation.
+    #[must_use]
+    pub fn correlation_id(mut self, correlation_id: &str) -> Self {
+        self.0.correlation_id = correlation_id.into();
+        self
+    }
+
+    /// Recorded by the host, and said to have happened, at this time, in nanoseconds since 1970.
+    #[must_use]
+    pub fn recorded_at_ns(mut self, recorded_at_ns: u64) -> Self {
+        self.0.recorded_at = recorded_at_ns;
+        self.0.timestamp = recorded_at_ns;
+        self
+    }
+
     /// Of this workflow.
     #[must_use]
     pub fn workflow_id(mut self, workflow_id: &str) -> Self {

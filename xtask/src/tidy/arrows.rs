@@ -13,7 +13,7 @@ const ROOMS: [(&str, &str, &[&str]); 5] = [
 ];
 
 /// What plugins may depend on.
-const SDK: [&str; 2] = ["trackside-sdk", "trackside-sdk-macros"];
+const SDK: [&str; 3] = ["trackside-sdk", "trackside-sdk-macros", "trackside-policy-kit"];
 
 /// What tests of every room may use besides.
 const FOR_TESTS: [&str; 1] = ["trackside-test-guests"];
