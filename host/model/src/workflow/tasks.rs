@@ -392,6 +392,8 @@ impl Machine {
             }
             Asked::Outcome(Outcome::Error(error)) => {
                 payload.insert("error".to_owned(), json!(error));
+                let (policy, attempt) = (&definition.retry, workflow.tasks[index].attempt);
+                payload.insert("final".to_owned(), json!(!error.retryable || attempt >= policy.max_attempts));
             }
             Asked::Nothing | Asked::Candidate(_) => {}
         }
