@@ -8,7 +8,24 @@ use std::{
 };
 
 /// By name: each is a package in `plugins/` of that name, with its settings beside its manifest.
-const PLUGINS: [&str; 6] = ["audit", "files", "retry-policy", "sim", "spinner", "text"];
+const PLUGINS: [&str; 16] = [
+    "alert",
+    "audit",
+    "authorize",
+    "circuit-breaker",
+    "fallback-cache",
+    "feature-flag",
+    "files",
+    "metrics",
+    "rate-limit",
+    "redact",
+    "retry-policy",
+    "route",
+    "schema-guard",
+    "sim",
+    "spinner",
+    "text",
+];
 const TARGET: &str = "wasm32-wasip2";
 /// In the workspace's manifest.
 const PROFILE: &str = "guest";

@@ -6,7 +6,24 @@ use std::{fs, os::unix::fs::symlink};
 use trackside_test_guests as guests;
 use trackside_tests::{Host, Site, Value, json};
 
-const SHIPPED: [&str; 6] = ["audit", "files", "retry-policy", "sim", "spinner", "text"];
+const SHIPPED: [&str; 16] = [
+    "alert",
+    "audit",
+    "authorize",
+    "circuit-breaker",
+    "fallback-cache",
+    "feature-flag",
+    "files",
+    "metrics",
+    "rate-limit",
+    "redact",
+    "retry-policy",
+    "route",
+    "schema-guard",
+    "sim",
+    "spinner",
+    "text",
+];
 
 #[test]
 fn what_ships_is_added_with_its_grants_shown_and_never_over_something_else() {

@@ -32,7 +32,27 @@ mod tests {
     #[test]
     fn what_ships_is_components_with_settings() {
         let names: Vec<_> = all().iter().map(|shipped| shipped.name).collect();
-        assert_eq!(names, ["audit", "files", "retry-policy", "sim", "spinner", "text"]);
+        assert_eq!(
+            names,
+            [
+                "alert",
+                "audit",
+                "authorize",
+                "circuit-breaker",
+                "fallback-cache",
+                "feature-flag",
+                "files",
+                "metrics",
+                "rate-limit",
+                "redact",
+                "retry-policy",
+                "route",
+                "schema-guard",
+                "sim",
+                "spinner",
+                "text",
+            ]
+        );
         for shipped in all() {
             // The component model's binary format: magic, then version 13 of layer 1.
             assert_eq!(shipped.component.get(..8), Some(b"\0asm\x0d\0\x01\0".as_slice()), "{}", shipped.name);

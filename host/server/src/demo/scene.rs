@@ -12,6 +12,9 @@ use trackside_model::workflow::WorkflowView;
 use super::{DemoArgs, show::Show};
 use crate::{config::Config, shipped};
 
+/// Who plays: policies that ship and have no part in it stay away.
+const PLUGINS: [&str; 6] = ["audit", "files", "retry-policy", "sim", "spinner", "text"];
+
 /// The project's own documents: the input where the user has named none.
 const DOCUMENTS: [(&str, &str); 3] = [
     ("README.md", include_str!("../../../../README.md")),
@@ -68,7 +71,7 @@ impl Scene {
                 write(&self.input.join(name), text.as_bytes())?;
             }
         }
-        for plugin in shipped::all() {
+        for plugin in PLUGINS.iter().filter_map(|name| shipped::find(name)) {
             write(&self.plugins.join(format!("{}.wasm", plugin.name)), plugin.component)?;
             write(&self.plugins.join(format!("{}.toml", plugin.name)), self.settings(plugin).as_bytes())?;
         }

@@ -17,7 +17,7 @@ const MAGIC: &[u8] = b"\0asm";
 
 #[derive(Args)]
 pub(in crate::cli) struct AddArgs {
-    /// The name of a plugin that ships (audit, files, retry-policy, sim, text), or the path of a component (NAME.wasm).
+    /// The name of a plugin that ships (audit, metrics, rate-limit, retry-policy, sim, …), or the path of a component (NAME.wasm).
     #[arg(value_name = "NAME|FILE")]
     what: PathBuf,
     /// Write over files with other content.
