@@ -3,6 +3,7 @@
 //! Pure: time and randomness are arguments. Nothing here knows a runtime, a clock, a file, SQL, wasmtime or HTTP.
 
 pub mod breaker;
+pub mod capability;
 pub mod catalogue;
 pub mod control;
 pub mod event;

@@ -77,6 +77,14 @@ pub struct Roles {
     pub worker: bool,
 }
 
+impl Roles {
+    /// Those that it has.
+    pub fn names(&self) -> Vec<&'static str> {
+        let all = [("observer", self.observer), ("control", self.control), ("worker", self.worker)];
+        all.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
+    }
+}
+
 /// What may be repeated, and what must wait for the disk (DESIGN, section 5). Ordered by how much it touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -89,8 +97,18 @@ pub enum EffectClass {
     Effectful,
 }
 
-/// What a fault of a control handler does to the work it was asked about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+impl fmt::Display for EffectClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pure => "pure",
+            Self::Stateful => "stateful",
+            Self::Effectful => "effectful",
+        })
+    }
+}
+
+/// What a fault of a control handler does to the work it was asked about. Ordered by how much it stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFault {
     /// The chain goes on without it.
@@ -98,6 +116,15 @@ pub enum OnFault {
     Proceed,
     /// The work holds: a publish is answered busy, a task waits.
     Fail,
+}
+
+impl fmt::Display for OnFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proceed => "proceed",
+            Self::Fail => "fail",
+        })
+    }
 }
 
 /// How much one call of a plugin may use. Every limit is a fault, by name, when it is reached.
@@ -245,6 +272,8 @@ pub struct PluginInfo {
     pub roles: Roles,
     /// By its imports and grants.
     pub effect_class: EffectClass,
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
     /// Events for its observer.
     pub observes: Filter,
     /// Events for its control handler.
@@ -263,6 +292,8 @@ pub struct PluginInfo {
     pub grants: Grants,
     /// When it is quarantined.
     pub breaker: BreakerPolicy,
+    /// Whether the operator lets a version come into service that can do more than the one before it.
+    pub allow_growth: bool,
 }
 
 impl PluginInfo {

@@ -35,7 +35,7 @@ pub use self::{
     directory::{Junk, NameError, PluginFile, Scan, ScanError, check_name},
     engines::{EngineError, EngineKind},
     error::{HostError, LoadError, LoadProblem},
-    load::PluginHost,
+    load::{PluginBytes, PluginHost},
     options::{CompileLimits, CompilerCommand, PoolSizes, WasmOptions},
     report::{CheckReport, GrantUse},
     settings::{MAX_TIMEOUT_MS, MAX_WORKERS, SettingsError},

@@ -41,7 +41,16 @@ pub struct PluginHost {
     cache: Cache,
 }
 
-/// A plugin's files, read.
+/// The bytes of a plugin's files, read once: what is checked, kept and loaded is the same.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PluginBytes {
+    /// The component.
+    pub component: Vec<u8>,
+    /// Its settings; empty if it has no settings file.
+    pub settings: Vec<u8>,
+}
+
+/// A plugin's files, looked through.
 pub(crate) struct Source {
     pub(crate) bytes: Vec<u8>,
     pub(crate) version: Digest,
@@ -90,9 +99,27 @@ impl PluginHost {
     /// # Errors
     /// [`LoadError`] says what is wrong, where, and what to do.
     pub fn load(&self, name: &str) -> Result<Arc<dyn Guest>, LoadError> {
+        self.load_bytes(name, self.read_bytes(name)?)
+    }
+
+    /// Reads the files of the plugin of this name.
+    ///
+    /// # Errors
+    /// [`LoadError`] if it cannot have this name, or a file cannot be read or is too large.
+    pub fn read_bytes(&self, name: &str) -> Result<PluginBytes, LoadError> {
         let files = directory::files_of(&self.options.plugin_dir, name);
         directory::check_name(name).map_err(|error| at_component(&files, error.into()))?;
-        let source = self.read(&files)?;
+        self.bytes_of(&files)
+    }
+
+    /// The same as [`load`](Self::load), of a version that is at hand.
+    ///
+    /// # Errors
+    /// [`LoadError`], as if the bytes stood in the plugin directory.
+    pub fn load_bytes(&self, name: &str, bytes: PluginBytes) -> Result<Arc<dyn Guest>, LoadError> {
+        let files = directory::files_of(&self.options.plugin_dir, name);
+        directory::check_name(name).map_err(|error| at_component(&files, error.into()))?;
+        let source = self.look_through(&files, bytes)?;
         if source.settings.enabled == Some(false) {
             return Err(at_settings(&files, LoadProblem::Disabled));
         }
@@ -103,16 +130,26 @@ impl PluginHost {
 
     /// Reads both files, once each: what is checked is what is used.
     pub(crate) fn read(&self, files: &PluginFile) -> Result<Source, LoadError> {
+        self.look_through(files, self.bytes_of(files)?)
+    }
+
+    fn bytes_of(&self, files: &PluginFile) -> Result<PluginBytes, LoadError> {
         let limit = self.options.compile.component_bytes;
-        let bytes = read_bounded(&files.path, limit).map_err(|error| at_component(files, error.into()))?;
-        if bytes.len() as u64 > limit {
-            return Err(at_component(files, LoadProblem::TooLarge { limit }));
-        }
-        let settings_bytes = match read_bounded(&files.settings_path, SETTINGS_BYTES) {
+        let component = read_bounded(&files.path, limit).map_err(|error| at_component(files, error.into()))?;
+        let settings = match read_bounded(&files.settings_path, SETTINGS_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(at_settings(files, error.into())),
         };
+        Ok(PluginBytes { component, settings })
+    }
+
+    fn look_through(&self, files: &PluginFile, bytes: PluginBytes) -> Result<Source, LoadError> {
+        let PluginBytes { component: bytes, settings: settings_bytes } = bytes;
+        let limit = self.options.compile.component_bytes;
+        if bytes.len() as u64 > limit {
+            return Err(at_component(files, LoadProblem::TooLarge { limit }));
+        }
         let settings = parse_settings(&settings_bytes).map_err(|error| at_settings(files, error.into()))?;
         let outline = component::outline(&bytes).map_err(|problem| at_component(files, problem))?;
         Ok(Source { version: Digest::of(&bytes), settings_digest: Digest::of(&settings_bytes), bytes, settings, outline })
@@ -158,6 +195,8 @@ impl PluginHost {
             methods: described.methods.clone(),
             workers: settings.workers.unwrap_or(1),
             breaker: settings.breaker(),
+            allow_growth: settings.allow_growth,
+            imports: source.outline.imports.clone(),
             name,
             limits,
             grants,

@@ -37,8 +37,6 @@ pub struct CheckReport {
     pub info: PluginInfo,
     /// Whether it says that nothing kept between calls changes an answer.
     pub memoryless: bool,
-    /// The interfaces that it imports.
-    pub imports: Vec<String>,
     /// The grants that it has a use for.
     pub grant_uses: Vec<GrantUse>,
     /// Bytes of the component.
@@ -71,7 +69,6 @@ impl PluginHost {
         Ok(CheckReport {
             path: path.to_owned(),
             grant_uses: grant_uses(&source.outline, &info),
-            imports: source.outline.imports,
             memoryless,
             engine,
             component_bytes: source.bytes.len() as u64,

@@ -14,8 +14,20 @@ use trackside_model::{
 
 use crate::limits::SMALL_KV_BYTES;
 
-const TOP: &[&str] =
-    &["enabled", "priority", "on_fault", "observes", "controls", "workers", "fresh", "limits", "grants", "breaker", "settings"];
+const TOP: &[&str] = &[
+    "enabled",
+    "allow_growth",
+    "priority",
+    "on_fault",
+    "observes",
+    "controls",
+    "workers",
+    "fresh",
+    "limits",
+    "grants",
+    "breaker",
+    "settings",
+];
 const FILTER: &[&str] =
     &["event_types", "min_severity", "source_components", "correlation_ids", "workflow_ids", "task_ids", "provider_ids"];
 const LIMITS: &[&str] = &[
@@ -57,6 +69,7 @@ pub struct SettingsError {
 #[serde(default)]
 pub(crate) struct Settings {
     pub(crate) enabled: Option<bool>,
+    pub(crate) allow_growth: bool,
     pub(crate) priority: Option<i32>,
     pub(crate) on_fault: Option<OnFault>,
     pub(crate) observes: Option<Filter>,

@@ -24,6 +24,7 @@ pub use self::{
     flight::{Points, Provider},
     io::{Chance, Decided, Effect, Env, Input, Question, QuestionKey, RunKey, Step, Submission},
     machine::Machine,
+    parse::duration_ms,
     references::{ResolveError, Source, Substitution, Template},
     state::{State, Task, TaskStatus, Workflow, WorkflowStatus},
     view::WorkflowView,

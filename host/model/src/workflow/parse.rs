@@ -15,6 +15,7 @@ mod yaml;
 
 use std::{collections::HashSet, fmt};
 
+pub use self::scalar::duration_ms;
 use self::{
     fields::Fields,
     node::{Node, Place, Value},

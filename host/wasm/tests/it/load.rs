@@ -90,7 +90,7 @@ fn a_file_is_checked_without_being_loaded() {
     assert!(report.describe_fuel > 0 && report.component_bytes > 0);
     let kv = report.grant_uses.iter().find(|grant| grant.line == "kv = true").unwrap();
     assert!(kv.granted);
-    assert!(report.imports.iter().any(|import| import.starts_with("trackside:plugin/kv@")));
+    assert!(report.info.imports.iter().any(|import| import.starts_with("trackside:plugin/kv@")));
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["name"], "neighbour");
     assert_eq!(json["grants"]["clock"], true);

@@ -105,6 +105,7 @@ fn info(name: &str, roles: Roles) -> PluginInfo {
         summary: String::new(),
         roles,
         effect_class: EffectClass::Stateful,
+        imports: Vec::new(),
         observes: Filter { event_types: Some(Vec::new()), ..Filter::default() },
         controls: Filter { event_types: Some(Vec::new()), ..Filter::default() },
         priority: 100,
@@ -114,6 +115,7 @@ fn info(name: &str, roles: Roles) -> PluginInfo {
         limits: Limits::for_roles(roles),
         grants: Grants::default(),
         breaker: BreakerPolicy::default(),
+        allow_growth: false,
     }
 }
 

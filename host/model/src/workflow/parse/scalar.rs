@@ -77,7 +77,10 @@ fn decimal(text: &str) -> Option<String> {
 }
 
 /// Milliseconds of a duration: `"500ms"`, `"30s"`, `"5m"`, `"1h"`, `"2d"`, parts together such as `"1h30m"`, and seconds without a unit.
-pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// What it is instead, and how durations are written.
+pub fn duration_ms(text: &str) -> Result<u64, String> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return part_ms(text, "s").ok_or_else(|| not_a_duration(text)).and_then(bounded);
