@@ -43,6 +43,8 @@ impl Host {
         let log = File::options().create(true).append(true).open(&output).expect("the host's output has a file");
         let mut command = site.command(["run", "--listen", "127.0.0.1:0"]);
         command.arg("--plugins").arg(site.plugins()).arg("--data").arg(site.data());
+        // A test says itself when a file is to be taken up, unless it is about the watch.
+        command.env("TRACKSIDE_PLUGINS_WATCH", "false");
         command.stdout(log.try_clone().expect("a file has a second handle")).stderr(log).stdin(Stdio::null());
         more(&mut command);
         let mut child = command.spawn().expect("the host starts");
@@ -156,10 +158,15 @@ impl Host {
         self.ended(&self.submit(definition))
     }
 
-    /// Takes the file of a plugin as it is now into service, or out of it.
+    /// Takes the file of a plugin as it is now into service, or out of it, whatever it could do more.
     pub fn reload(&self, plugin: &str) -> Response {
+        self.change("POST", &format!("{plugin}/reload?accept=true"), "")
+    }
+
+    /// Asks for a change below `/v1/plugins`, with the token.
+    pub fn change(&self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Response {
         let bearer = format!("Bearer {}", self.token());
-        self.send("POST", &format!("/v1/plugins/{plugin}/reload"), &[("Authorization", &bearer)], "")
+        self.send(method, &format!("/v1/plugins/{path}"), &[("Authorization", &bearer), ("Content-Type", "application/wasm")], body)
     }
 
     /// A plugin's status.

@@ -99,6 +99,11 @@ impl Site {
         Host::start(self, more)
     }
 
+    /// Starts a host here that watches its plugin directory.
+    pub fn start_watching(&self) -> Host {
+        self.start_with(|command| command.env_remove("TRACKSIDE_PLUGINS_WATCH"))
+    }
+
     /// The binary with these arguments, run here.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = cli::command(arguments);

@@ -13,7 +13,7 @@ use trackside_model::{
 };
 use trackside_store::{Batch, Entry, Flush};
 
-use crate::{clock, engine::Shared, slot::Slot, tasks::OnStop};
+use crate::{bypass::Bypass, clock, engine::Shared, outbox, slot::Slot, tasks::OnStop};
 
 /// What a plugin was called about: names the events of its faults.
 pub(crate) struct About<'a> {
@@ -43,9 +43,22 @@ impl Drop for Untold<'_> {
     }
 }
 
-/// The breaker does not let a call through.
-pub(crate) struct Quarantined {
-    pub(crate) retry_after_ms: u64,
+/// A call is not made.
+pub(crate) enum NotCalled {
+    /// The breaker does not let it through.
+    Quarantined { retry_after_ms: u64 },
+    /// An operator has the plugin passed over.
+    Bypassed(Arc<Bypass>),
+}
+
+impl NotCalled {
+    /// When asking again may help, in milliseconds.
+    pub(crate) fn retry_after_ms(&self) -> u64 {
+        match self {
+            Self::Quarantined { retry_after_ms } => *retry_after_ms,
+            Self::Bypassed(bypass) => bypass.until.ms_since(clock::now()) + 1,
+        }
+    }
 }
 
 impl Shared {
@@ -55,9 +68,10 @@ impl Shared {
         slot: &Arc<Slot>,
         subject: &Subject<'_>,
         context: &CheckContext,
-    ) -> Result<CallReport<Signal>, Quarantined> {
+    ) -> Result<CallReport<Signal>, NotCalled> {
         self.permitted(slot)?;
-        let report = slot.guest().check(subject, context);
+        let mut report = slot.guest().check(subject, context);
+        outbox::name_version(&mut report.outbox, slot);
         self.called(slot, &report, &About { call: "check", event: Some(subject.event), task: None });
         Ok(report)
     }
@@ -68,28 +82,45 @@ impl Shared {
         slot: &Arc<Slot>,
         events: &[Arc<Event>],
         delivery: &Delivery,
-    ) -> Result<CallReport<Result<(), String>>, Quarantined> {
+    ) -> Result<CallReport<Result<(), String>>, NotCalled> {
         self.permitted(slot)?;
-        let report = slot.guest().observe(events, delivery);
+        let mut report = slot.guest().observe(events, delivery);
+        outbox::name_version(&mut report.outbox, slot);
         self.called(slot, &report, &About { call: "observe", event: events.first().map(Arc::as_ref), task: None });
         Ok(report)
     }
 
     /// Has a worker do a task.
-    pub(crate) async fn run(self: &Arc<Self>, slot: &Arc<Slot>, task: &TaskCall) -> Result<CallReport<Result<Json, Failure>>, Quarantined> {
+    pub(crate) async fn run(self: &Arc<Self>, slot: &Arc<Slot>, task: &TaskCall) -> Result<CallReport<Result<Json, Failure>>, NotCalled> {
         self.permitted(slot)?;
         let untold = Untold(Some((self, slot)));
-        let report = slot.guest().run(task).await;
+        let mut report = slot.guest().run(task).await;
+        outbox::name_version(&mut report.outbox, slot);
         untold.came_back();
         self.called(slot, &report, &About { call: "run", event: None, task: Some(task) });
         Ok(report)
     }
 
-    fn permitted(&self, slot: &Slot) -> Result<(), Quarantined> {
-        match slot.permission(clock::now()) {
-            Permission::Call | Permission::Probe => Ok(()),
-            Permission::Refused { retry_after_ms } => Err(Quarantined { retry_after_ms }),
+    fn permitted(&self, slot: &Slot) -> Result<(), NotCalled> {
+        let now = clock::now();
+        if let Some(bypass) = slot.bypassed(now) {
+            return Err(NotCalled::Bypassed(bypass));
         }
+        match slot.permission(now) {
+            Permission::Call => Ok(()),
+            Permission::Probe => {
+                self.tell_probe(slot);
+                Ok(())
+            }
+            Permission::Refused { retry_after_ms } => Err(NotCalled::Quarantined { retry_after_ms }),
+        }
+    }
+
+    fn tell_probe(&self, slot: &Slot) {
+        let info = slot.info();
+        let payload = json!({"plugin": &*info.name, "version": &*info.short_version()});
+        let notice = Notice::new("circuit:half_open", clock::fresh_id(), clock::now(), payload);
+        self.notify(notice.map(|notice| notice.about_provider(&info.name)));
     }
 
     fn called<T>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, about: &About<'_>) {

@@ -13,7 +13,7 @@ use trackside_model::{
     ports::{Outbox, Subject},
 };
 
-use crate::{calls::Quarantined, clock, engine::Shared, publish::is_command, slot::Slot};
+use crate::{calls::NotCalled, clock, engine::Shared, publish::is_command, slot::Slot};
 
 /// What a chain is asked about.
 #[derive(Clone)]
@@ -100,7 +100,10 @@ impl Shared {
             return asked.chain.not_asked(slot.info(), &reason, self.options.chain_budget_ms);
         }
         match self.check(slot, subject, context) {
-            Err(Quarantined { retry_after_ms }) => asked.chain.not_asked(slot.info(), "quarantined", retry_after_ms),
+            Err(NotCalled::Quarantined { retry_after_ms }) => asked.chain.not_asked(slot.info(), "quarantined", retry_after_ms),
+            Err(NotCalled::Bypassed(bypass)) => {
+                asked.chain.bypassed(slot.info(), &format!("bypassed until {} by {}", bypass.until, bypass.by))
+            }
             Ok(report) => {
                 self.checks.record(report.usage.duration_ns);
                 let limits = self.options.envelope;

@@ -16,9 +16,11 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 use trackside_model::{
+    capability::CapabilityDiff,
     control::{Admitted, Notice},
     event::{Filter, Incoming, Position, Text},
     json::Json,
+    plugin::PluginInfo,
     ports::Guest,
     workflow::{Input, WorkflowView},
 };
@@ -26,6 +28,7 @@ use trackside_store::{AppendError, Batch, Entry, Flush, ReadError, Store};
 
 use crate::{
     answer::{Answer, Caller},
+    bypass::{Bypass, BypassError, Bypasses},
     clock,
     commands::{SubmitError, SubmitRequest},
     definitions::Definitions,
@@ -82,8 +85,9 @@ pub(crate) struct Shared {
     pub(crate) ended: AtomicU64,
     workflows: LoopSender,
     stands_still: AtomicBool,
+    pub(crate) bypasses: Bypasses,
     /// Serialises changes of the roster.
-    changing: Mutex<()>,
+    pub(crate) changing: Mutex<()>,
 }
 
 /// Figures of a running engine.
@@ -136,6 +140,7 @@ impl Engine {
             appends: Latencies::default(),
             ended: AtomicU64::new(0),
             stands_still: AtomicBool::new(false),
+            bypasses: Bypasses::recover(&store, clock::now())?,
             changing: Mutex::default(),
             store,
             host,
@@ -154,6 +159,7 @@ impl Engine {
     pub fn ready(&self) {
         let shared = &self.shared;
         shared.tasks.spawn("outbox", OnStop::Drain, shared.clone().dispatch_outbox());
+        shared.resume_bypasses();
         shared.tasks.spawn("heartbeats", OnStop::Abort, shared.clone().beat());
         shared.notify(Notice::new(
             "system:started",
@@ -166,7 +172,17 @@ impl Engine {
 
     /// Takes a plugin version into service, in one step, in place of another of its name. Calls in flight finish on the version they began with.
     pub fn install(&self, guest: Arc<dyn Guest>) {
-        self.shared.install(guest);
+        self.shared.install(guest, None);
+    }
+
+    /// The same, of a version that can do more than the one before it, by the consent of whoever is named.
+    pub fn install_accepted(&self, guest: Arc<dyn Guest>, accepted_by: &str) {
+        self.shared.install(guest, Some(accepted_by));
+    }
+
+    /// What is known of the version of this name that is in service, if one is.
+    pub fn running(&self, name: &str) -> Option<PluginInfo> {
+        self.shared.roster.load().get(name).map(|slot| slot.info().clone())
     }
 
     /// Takes a plugin out of service. `false` if there is none of this name.
@@ -174,11 +190,27 @@ impl Engine {
         self.shared.remove(name, reason)
     }
 
-    /// Takes note of a file or a version that did not load; what runs goes on.
-    pub fn refused(&self, name: &str, reason: &str) {
+    /// Takes note of a file or a version that did not load, or that can do more than it may; what runs goes on.
+    pub fn refused(&self, name: &str, reason: &str, changes: &CapabilityDiff) {
         let running = self.shared.roster.load().get(name).map(|slot| slot.info().short_version());
-        let payload = json!({"plugin": name, "reason": reason, "running": running});
+        let payload = json!({"plugin": name, "reason": reason, "running": running, "changes": changes});
         self.shared.notify(Notice::new("plugin:reload_failed", clock::fresh_id(), clock::now(), payload));
+    }
+
+    /// Has a plugin passed over for a while: not asked, not handed events, not given work. Logged first; outlives a restart, ends by itself.
+    ///
+    /// # Errors
+    /// [`BypassError`], by what stands against it.
+    pub async fn bypass(&self, plugin: &str, for_ms: u64, by: &str, reason: Option<String>) -> Result<Bypass, BypassError> {
+        self.shared.bypass(plugin, for_ms, by, reason).await
+    }
+
+    /// Ends a bypass before its time. `false`: there is none.
+    ///
+    /// # Errors
+    /// [`BypassError`] if the log does not take it.
+    pub async fn end_bypass(&self, plugin: &str, by: &str) -> Result<bool, BypassError> {
+        self.shared.end_bypass(plugin, by).await
     }
 
     /// The plugins in service, by name.
@@ -331,10 +363,11 @@ impl Shared {
         self.tell_loop(Message::Input(Box::new(Input::Providers(roster.providers())), None));
     }
 
-    fn install(self: &Arc<Self>, guest: Arc<dyn Guest>) {
+    fn install(self: &Arc<Self>, guest: Arc<dyn Guest>, accepted_by: Option<&str>) {
         let slot = slot_of(guest);
         let before = {
             let _changing = self.changing.lock();
+            slot.set_bypass(self.bypasses.of(slot.name()));
             let roster = self.roster.load();
             let before = roster.get(slot.name()).cloned();
             self.roster.store(Arc::new(roster.with(slot.clone())));
@@ -345,10 +378,17 @@ impl Shared {
         let payload = json!({
             "plugin": &*info.name, "version": info.version, "settings": info.settings, "summary": info.summary, "roles": info.roles,
             "effect_class": info.effect_class, "priority": info.priority, "on_fault": info.on_fault,
-            "before": before.map(|before| before.info().short_version()),
+            "before": before.as_ref().map(|before| before.info().short_version()),
+            "changes": before.as_ref().map(|before| CapabilityDiff::between(before.info(), info)),
+            "accepted_by": accepted_by,
         });
         let about = |notice: Notice| notice.about_provider(&info.name);
         self.notify(Notice::new(event_type, clock::fresh_id(), clock::now(), payload).map(about));
+        for method in
+            before.iter().flat_map(|before| &before.info().methods).filter(|method| !info.methods.iter().any(|new| new.name == method.name))
+        {
+            self.notify(Notice::new("method:unavailable", clock::fresh_id(), clock::now(), json!({"method": &*method.name})).map(about));
+        }
         if info.roles.worker {
             let methods: Vec<&str> = info.methods.iter().map(|method| &*method.name).collect();
             self.notify(

@@ -4,6 +4,7 @@
 //! Knows no SQL, no wasmtime types, no HTTP types and no configuration text.
 
 mod answer;
+mod bypass;
 mod calls;
 mod chain;
 mod clock;
@@ -28,6 +29,7 @@ mod workflows;
 
 pub use self::{
     answer::{Answer, Caller, Outcome},
+    bypass::{Bypass, BypassError, MOST_BYPASS_MS},
     clock::now,
     commands::{SubmitError, SubmitRequest},
     engine::{Engine, StartError, Stats},

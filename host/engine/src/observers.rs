@@ -11,7 +11,7 @@ use trackside_model::{
 };
 use trackside_store::{AppendError, Batch, Entry, Flush};
 
-use crate::{calls::Quarantined, clock, engine::Shared, outbox, slot::Slot, tasks::OnStop};
+use crate::{calls::NotCalled, clock, engine::Shared, outbox, slot::Slot, tasks::OnStop};
 
 /// Bytes of events handed over at a time, at most, before their narration is expanded.
 const BATCH_BYTES: usize = 1 << 20;
@@ -83,10 +83,18 @@ impl Shared {
     async fn read_for(self: Arc<Self>, name: &Text, cursor: Position) {
         let mut stopping = self.tasks.stopping();
         let mut durable = self.store.watch_durable();
+        let mut bypasses = self.bypasses.watch();
         let mut reading =
             Reading { name: name.clone(), cursor, written: cursor.sequence, batch: self.options.observer_batch, deliveries: 0 };
         loop {
             let Some(slot) = self.roster.load().get(name).filter(|slot| slot.info().roles.observer).cloned() else { return };
+            bypasses.mark_unchanged();
+            if let Some(bypass) = slot.bypassed(clock::now()) {
+                // Its cursor stands.
+                let left = Duration::from_millis(bypass.until.ms_since(clock::now()) + 1);
+                tokio::select! { () = tokio::time::sleep(left) => {} _ = bypasses.changed() => {} () = stopping.wait() => return }
+                continue;
+            }
             durable.mark_unchanged();
             let events = self.store.read(reading.cursor.sequence, self.options.observer_batch, BATCH_BYTES).unwrap_or_else(|error| {
                 tracing::error!(observer = &**name, "the log cannot be read: {error}");
@@ -153,7 +161,9 @@ impl Shared {
                 Ok(Err(error)) => Delivered::NotTaken(error),
                 Err(fault) => Delivered::NotTaken(fault.to_string()),
             },
-            Ok(Err(Quarantined { retry_after_ms })) => Delivered::Quarantined(retry_after_ms),
+            Ok(Err(NotCalled::Quarantined { retry_after_ms })) => Delivered::Quarantined(retry_after_ms),
+            // Since a moment ago: the next look finds it.
+            Ok(Err(NotCalled::Bypassed(_))) => Delivered::Quarantined(0),
             Err(overloaded) => {
                 tracing::warn!("{overloaded}");
                 Delivered::Quarantined(50)

@@ -11,7 +11,10 @@ use trackside_model::{
 };
 use trackside_store::{Batch, Entry, Flush, OutboxEntry, OutboxRow, ReadError};
 
-use crate::{answer::Outcome, clock, engine::Shared, publish::AtDoor};
+use crate::{answer::Outcome, clock, engine::Shared, publish::AtDoor, slot::Slot};
+
+/// In the metadata of what a plugin publishes: the first 12 digits of its version.
+pub(crate) const PLUGIN_VERSION: &str = "plugin_version";
 
 /// Publishes looked at in one go.
 const BATCH: usize = 256;
@@ -19,6 +22,13 @@ const BATCH: usize = 256;
 const RETRY: Duration = Duration::from_millis(200);
 /// A look without being woken, as a safety net.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// Names the version that took part in what it publishes.
+pub(crate) fn name_version(outbox: &mut Outbox, slot: &Slot) {
+    for publish in &mut outbox.publishes {
+        publish.metadata.insert(PLUGIN_VERSION.to_owned(), slot.info().short_version().to_string());
+    }
+}
 
 /// Puts what calls released into the batch of what they produced. `cause` is the event at hand.
 pub(crate) fn release(batch: &mut Batch, outboxes: Vec<(Text, Outbox)>, cause: &Event, hops: u32) {

@@ -14,7 +14,6 @@ use trackside_model::{
 use trackside_store::Ticket;
 
 use crate::{
-    calls::Quarantined,
     clock,
     engine::Shared,
     publish::MOST_RERUNS,
@@ -69,9 +68,9 @@ impl Shared {
             shared.host.over(&call.task);
             match report {
                 Ok(report) => shared.made(call, report, reruns),
-                Err(Quarantined { retry_after_ms }) => {
+                Err(not_called) => {
                     shared.tell_loop(Message::Input(Box::new(Input::NotCalled { key: call.key }), None));
-                    shared.wake_at(clock::now().plus_ms(retry_after_ms));
+                    shared.wake_at(clock::now().plus_ms(not_called.retry_after_ms()));
                 }
             }
         };

@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use serde::Serialize;
 use trackside_model::{
@@ -16,12 +17,13 @@ use trackside_model::{
     time::Timestamp,
 };
 
-use crate::{clock, latency::Latencies};
+use crate::{bypass::Bypass, clock, latency::Latencies};
 
 /// A plugin version in service.
 pub(crate) struct Slot {
     guest: Arc<dyn Guest>,
     breaker: Mutex<Breaker>,
+    bypass: ArcSwapOption<Bypass>,
     calls: AtomicU64,
     faults: AtomicU64,
     last_fault: Mutex<Option<LastFault>>,
@@ -45,8 +47,11 @@ pub struct PluginStatus {
     /// What is known of it.
     #[serde(flatten)]
     pub info: PluginInfo,
-    /// `serving`, or `quarantined` while its breaker is open.
+    /// `serving`, `quarantined` while its breaker is open, or `bypassed` while an operator has it passed over.
     pub state: &'static str,
+    /// The bypass, while there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bypass: Option<Arc<Bypass>>,
     /// Milliseconds until a probe, while quarantined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
@@ -69,6 +74,7 @@ impl Slot {
         Self {
             guest,
             breaker: Mutex::new(breaker),
+            bypass: ArcSwapOption::empty(),
             calls: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             last_fault: Mutex::default(),
@@ -84,6 +90,15 @@ impl Slot {
         &self.guest
     }
 
+    /// The bypass that it is passed over by, if there is one at this moment.
+    pub(crate) fn bypassed(&self, now: Timestamp) -> Option<Arc<Bypass>> {
+        self.bypass.load().as_ref().filter(|bypass| bypass.until > now).cloned()
+    }
+
+    pub(crate) fn set_bypass(&self, bypass: Option<Arc<Bypass>>) {
+        self.bypass.store(bypass);
+    }
+
     /// Whether its breaker lets a call through; a probe counts as one.
     pub(crate) fn permission(&self, now: Timestamp) -> Permission {
         self.breaker.lock().allow(now)
@@ -91,6 +106,9 @@ impl Slot {
 
     /// Whether a call would be let through, without taking a probe.
     pub(crate) fn may_be_called(&self) -> bool {
+        if self.bypassed(clock::now()).is_some() {
+            return false;
+        }
         let breaker = self.breaker.lock();
         match breaker.state() {
             BreakerState::Closed => true,
@@ -136,10 +154,16 @@ impl Slot {
 
     pub(crate) fn status(&self) -> PluginStatus {
         let retry_after_ms = self.retry_after_ms();
+        let bypass = self.bypassed(clock::now());
         let [p50_us, p99_us] = self.latencies.percentiles_us([0.5, 0.99]);
         PluginStatus {
             info: self.info().clone(),
-            state: if retry_after_ms.is_some() { "quarantined" } else { "serving" },
+            state: match (&bypass, retry_after_ms) {
+                (Some(_), _) => "bypassed",
+                (None, Some(_)) => "quarantined",
+                (None, None) => "serving",
+            },
+            bypass,
             retry_after_ms,
             calls: self.calls.load(Relaxed),
             faults: self.faults.load(Relaxed),

@@ -106,6 +106,7 @@ pub const ENTRIES: &[Entry] = &[
     entry_of("parameters:resolution_failed", Narration, Engine, "parameter_resolver", Severity::Error),
     entry_of("parameters:resolve_requested", Narration, Engine, "parameter_resolver", Severity::Info),
     entry_of("parameters:resolved", Narration, Engine, "parameter_resolver", Severity::Info),
+    entry_of("plugin:bypass_ended", Fact, Engine, "plugin_host", Severity::Info),
     entry_of("plugin:bypassed", Fact, Engine, "plugin_host", Severity::Warning),
     entry_of("plugin:fault", Fact, Engine, "plugin_host", Severity::Error),
     entry_of("plugin:loaded", Fact, Engine, "plugin_host", Severity::Info),

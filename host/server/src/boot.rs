@@ -16,13 +16,15 @@ use trackside_wasm::{CompilerCommand, HostError, PluginHost, ScanError, WasmOpti
 use crate::{
     config::Config,
     http::{self, Api, BindError, Listener, Readiness, Server, Token},
-    plugins::Plugins,
+    plugins::{Plugins, versions::Versions, watch::Watch},
 };
 
 /// The hidden verb with which the host calls itself to compile a component.
 pub const COMPILE_VERB: &str = "compile-component";
 /// Where the log's other end is written: the address that is listened on.
 const ADDRESS_FILE: &str = "address";
+/// Where the versions of plugins are kept, in the data directory.
+const VERSIONS_DIR: &str = "versions";
 /// Where compiled components are kept, in the data directory.
 const CACHE_DIR: &str = "compiled";
 /// What readiness waits for besides the plugins' files.
@@ -156,7 +158,8 @@ impl Host {
         let token_path = token.path().to_owned();
         let host_side = HostSide::new(store.clone());
         let plugin_host = PluginHost::new(wasm_options(options), host_side.clone())?;
-        let plugins = Arc::new(Plugins::new(plugin_host, &config.plugin_dir));
+        let versions = Versions::new(config.data_dir.join(VERSIONS_DIR), config.plugins.versions);
+        let plugins = Arc::new(Plugins::new(plugin_host, &config.plugin_dir, versions));
         let engine = Engine::start(store.clone(), host_side, config.engine_options())?;
 
         let readiness = Arc::new(Readiness::default());
@@ -165,8 +168,15 @@ impl Host {
         let server = Server::start(listener, &config.http, engine.tasks(), |stopping| http::router(Arc::new(api(stopping))));
         let host = Self { engine, store: store.clone(), server, plugins, address, address_file, token_path, grace: config.stop_grace() };
 
+        // Before the files are read, so that no change falls in between.
+        let watch = config.plugins.watch.then(|| Watch::begin(&config.plugin_dir, config.watch_pauses()));
         match host.make_ready(&readiness) {
-            Ok(()) => Ok(host),
+            Ok(()) => {
+                if let Some(watch) = watch {
+                    watch.start(host.engine.clone(), host.plugins.clone());
+                }
+                Ok(host)
+            }
             Err(error) => {
                 host.stop_parts().await;
                 Err(error)

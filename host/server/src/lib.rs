@@ -10,5 +10,6 @@ pub mod http;
 pub mod params;
 pub mod plugins;
 pub mod shipped;
+mod whole_file;
 
 pub use trackside_wasm::compile_child_main as compile_child;

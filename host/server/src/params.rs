@@ -160,6 +160,14 @@ pub fn truth(name: &str, value: &str) -> Result<bool, ParamError> {
     }
 }
 
+/// A length of time, as in `10m` or `1h30m`, in milliseconds.
+///
+/// # Errors
+/// [`ParamError`] for anything else.
+pub fn duration_ms(name: &str, value: &str) -> Result<u64, ParamError> {
+    trackside_model::workflow::duration_ms(value).map_err(|error| of(name, error))
+}
+
 /// What to say of a parameter that nobody knows.
 pub fn unknown(name: &str, known: &[&str]) -> ParamError {
     ParamError(match (nearest(name, known.iter().copied()), known) {

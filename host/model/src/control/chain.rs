@@ -90,18 +90,13 @@ impl Chain {
 
     /// Passes over a handler that is not asked, because it is quarantined or the budget is spent. `on_fault` decides what that means.
     pub fn not_asked(&mut self, plugin: &PluginInfo, reason: &str, retry_after_ms: u64) -> ChainEnd {
-        let check = Check {
-            plugin: plugin.name.clone(),
-            version: plugin.short_version(),
-            settings: plugin.short_settings(),
-            answer: Text::from("not_asked"),
-            reason: Some(reason.to_owned()),
-            amended: false,
-            duration_ns: 0,
-            fuel: 0,
-        };
         self.faulted(plugin, reason.to_owned(), retry_after_ms);
-        self.push(check)
+        self.push(unasked(plugin, "not_asked", reason))
+    }
+
+    /// Passes over a handler that an operator has bypassed: the chain goes on, whatever `on_fault` says.
+    pub fn bypassed(&mut self, plugin: &PluginInfo, reason: &str) -> ChainEnd {
+        self.push(unasked(plugin, "bypassed", reason))
     }
 
     fn faulted(&mut self, plugin: &PluginInfo, reason: String, retry_after_ms: u64) {
@@ -166,5 +161,19 @@ impl Chain {
             _ => Err(draft),
         };
         (verdict, record, passed)
+    }
+}
+
+/// A look that was not taken, and why.
+fn unasked(plugin: &PluginInfo, answer: &str, reason: &str) -> Check {
+    Check {
+        plugin: plugin.name.clone(),
+        version: plugin.short_version(),
+        settings: plugin.short_settings(),
+        answer: Text::from(answer),
+        reason: Some(reason.to_owned()),
+        amended: false,
+        duration_ns: 0,
+        fuel: 0,
     }
 }

@@ -111,6 +111,16 @@ impl Client {
         self.whole(request.send(body))
     }
 
+    /// Asks for a change that has no body.
+    pub(super) fn post_query(&self, path: &str, query: &[(&str, String)], headers: &[(&str, &str)]) -> Result<Answered, CliError> {
+        let pairs = query.iter().map(|(name, value)| (*name, value.as_str()));
+        let mut request = self.agent.post(format!("{}{path}", self.base)).query_pairs(pairs);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.whole(request.send(""))
+    }
+
     /// The lines of an answer that goes on, as they come.
     pub(super) fn lines(&self, path: &str, query: &[(String, String)]) -> Result<impl BufRead + use<>, CliError> {
         let request =

@@ -50,7 +50,7 @@ enum Verb {
     /// List, show and cancel workflows.
     #[command(subcommand)]
     Workflow(workflow::WorkflowVerb),
-    /// List, add, remove, reload and check plugins.
+    /// List, add, remove, reload, put back, bypass and check plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginVerb),
     /// Print the default configuration, or check a file.
@@ -168,6 +168,14 @@ mod tests {
             "trackside workflow cancel x --reason late",
             "trackside plugin add files --plugins p",
             "trackside plugin reload files --token-file t",
+            "trackside plugin reload files --accept",
+            "trackside plugin versions files",
+            "trackside plugin rollback files",
+            "trackside plugin rollback files 0123/4567 --accept --json",
+            "trackside plugin bypass files --for 10m --reason x",
+            "trackside plugin bypass files --off",
+            "trackside plugin check a.wasm --against files",
+            "trackside run --no-watch",
             "trackside config default",
             "trackside compile-component 1 2",
         ] {
@@ -185,6 +193,8 @@ mod tests {
             "trackside events --typ x",
             "trackside publish",
             "trackside submit",
+            "trackside plugin bypass files",
+            "trackside plugin bypass files --for 1m --off",
             "trackside publish f --type a:b",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

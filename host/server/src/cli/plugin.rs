@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use super::{
     CliError,
-    client::{HostArg, TokenArg},
+    client::HostArg,
     print::{self, Out},
 };
 
 mod add;
 mod check;
+mod lifecycle;
 
 #[derive(Subcommand)]
 pub(super) enum PluginVerb {
@@ -30,17 +31,13 @@ pub(super) enum PluginVerb {
     /// Remove a plugin's files from a plugin directory.
     Remove(RemoveArgs),
     /// Have a running host take a plugin's files as they are now.
-    Reload {
-        /// The plugin.
-        name: String,
-        /// The host's answer as JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        token: TokenArg,
-        #[command(flatten)]
-        host: HostArg,
-    },
+    Reload(lifecycle::ReloadArgs),
+    /// List the versions of a plugin that a running host keeps.
+    Versions(lifecycle::VersionsArgs),
+    /// Have a running host put an earlier version of a plugin back.
+    Rollback(lifecycle::RollbackArgs),
+    /// Have a running host pass a plugin over for a while.
+    Bypass(lifecycle::BypassArgs),
     /// Say whether a component would load, and what it is and may do.
     Check(check::CheckArgs),
 }
@@ -72,7 +69,10 @@ pub(super) fn run(verb: PluginVerb) -> Result<(), CliError> {
         PluginVerb::List { json, host } => list(json, &host),
         PluginVerb::Add(args) => add::run(&args),
         PluginVerb::Remove(args) => remove(&args),
-        PluginVerb::Reload { name, json, token, host } => reload(&name, json, &token, &host),
+        PluginVerb::Reload(args) => lifecycle::reload(&args),
+        PluginVerb::Versions(args) => lifecycle::versions(&args),
+        PluginVerb::Rollback(args) => lifecycle::rollback(&args),
+        PluginVerb::Bypass(args) => lifecycle::bypass(&args),
         PluginVerb::Check(args) => check::run(&args),
     }
 }
@@ -145,21 +145,8 @@ fn remove(args: &RemoveArgs) -> Result<(), CliError> {
     if removed == 0 {
         return Err(CliError::Failed(format!("there is no plugin '{}' in {}", args.name, args.at.path().display())));
     }
-    out.line(&format!("a running host still has it; `trackside plugin reload {}` takes it out of service", args.name))
-}
-
-fn reload(name: &str, json: bool, token: &TokenArg, host: &HostArg) -> Result<(), CliError> {
-    trackside_wasm::check_name(name).map_err(|error| CliError::Usage(error.to_string()))?;
-    let bearer = format!("Bearer {}", token.read()?);
-    let answered = host.client()?.post(&format!("/v1/plugins/{name}/reload"), &[("Authorization", &bearer)], "")?;
-    let mut out = Out::new();
-    if json {
-        out.line(&print::one_line(&answered.text))?;
-        return if answered.status < 400 { Ok(()) } else { Err(CliError::Told) };
-    }
-    let answer = answered.done()?;
-    match answer["outcome"].as_str() {
-        Some("loaded") => out.line(&format!("{name} is in service, version {}", version(&answer["plugin"]))),
-        _ => out.line(&format!("{name} is out of service")),
-    }
+    out.line(&format!(
+        "a running host that watches this directory takes it out of service by itself, any other with `trackside plugin reload {}`",
+        args.name
+    ))
 }

@@ -24,13 +24,17 @@ pub(super) struct RunArgs {
     /// Where HTTP is served; port 0 takes a free one [default: 127.0.0.1:7070].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Take files of the plugin directory up only when `trackside plugin reload` says so.
+    #[arg(long)]
+    no_watch: bool,
     /// The configuration [default: ./trackside.toml, if it is there].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 pub(super) fn run(args: RunArgs) -> Result<(), CliError> {
-    let flags = Overrides { file: args.config, data_dir: args.data, plugin_dir: args.plugins, listen: args.listen };
+    let flags =
+        Overrides { file: args.config, data_dir: args.data, plugin_dir: args.plugins, listen: args.listen, no_watch: args.no_watch };
     // Variables that are not text cannot be keys of ours.
     let environment = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let source = Config::read(&flags, &environment).map_err(CliError::failed)?;

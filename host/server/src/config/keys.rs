@@ -13,7 +13,7 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// What it does, for the comment above it.
     pub(super) meaning: &'static str,
-    /// Of a number; empty for text.
+    /// Of a number; empty for text, and `SWITCH` for true and false.
     pub(super) unit: &'static str,
     /// Of a number.
     pub(super) least: i64,
@@ -27,6 +27,13 @@ const fn text(section: &'static str, name: &'static str, meaning: &'static str) 
 
 const fn number(section: &'static str, name: &'static str, unit: &'static str, least: i64, most: i64, meaning: &'static str) -> Key {
     Key { section, name, meaning, unit, least, most }
+}
+
+/// What a switch has in place of a unit.
+pub(super) const SWITCH: &str = "true or false";
+
+const fn switch(section: &'static str, name: &'static str, meaning: &'static str) -> Key {
+    Key { section, name, meaning, unit: SWITCH, least: 0, most: 0 }
 }
 
 /// A day.
@@ -50,6 +57,17 @@ pub(super) const KEYS: &[Key] = &[
     ),
     number("dedup", "entries", "contents", 1, 100_000_000, "Contents remembered for that at most. Past it the oldest is forgotten."),
     number("stop", "grace_ms", "milliseconds", 0, DAY_MS, "How long calls under way have to end when the host stops."),
+    switch("plugins", "watch", "Whether files that are added, changed or removed in the plugin directory are taken up by themselves."),
+    number("plugins", "settle_ms", "milliseconds", 1, 60_000, "How long a file there must stay as it is before it is taken up."),
+    number(
+        "plugins",
+        "rescan_ms",
+        "milliseconds",
+        100,
+        DAY_MS,
+        "Pause between two looks at the whole directory, which find what the system did not tell.",
+    ),
+    number("plugins", "versions", "versions", 1, 1_000, "Versions of each plugin that are kept in the data directory, to be put back."),
     number("http", "body_bytes", "bytes", 1_024, GIB, "Largest body of one event or one array of events. Larger ones answer 413."),
     number("http", "line_bytes", "bytes", 1_024, GIB, "Longest line of an NDJSON body. A longer one ends the stream with 413."),
     number("http", "definition_bytes", "bytes", 1_024, GIB, "Largest body of a workflow submission. Larger ones answer 413."),
@@ -186,7 +204,7 @@ pub(super) fn write(config: &Config) -> String {
         }
         let (Some(value), Some(default)) = (value_in(&values, key), value_in(&defaults, key)) else { continue };
         let default = toml_text(default);
-        let unit = if key.unit.is_empty() { String::new() } else { format!(" Unit: {}.", key.unit) };
+        let unit = if key.unit.is_empty() || key.unit == SWITCH { String::new() } else { format!(" Unit: {}.", key.unit) };
         let _ = write!(file, "\n# {}{unit} Default: {default}.\n{} = {}\n", key.meaning, key.name, toml_text(value));
     }
     file
@@ -206,6 +224,7 @@ mod tests {
                     assert!(!key.unit.is_empty(), "{} has a unit", key.path());
                     assert!((key.least..=key.most).contains(number), "{} = {number}", key.path());
                 }
+                toml::Value::Boolean(_) => assert_eq!(key.unit, SWITCH, "{}", key.path()),
                 _ => assert!(key.unit.is_empty(), "{} has no unit", key.path()),
             }
         }

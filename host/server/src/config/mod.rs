@@ -12,6 +12,8 @@ use trackside_model::event::EnvelopeLimits;
 use trackside_store::StoreOptions;
 use trackside_wasm::{CompileLimits, PoolSizes};
 
+use crate::plugins::watch::Pauses;
+
 pub use self::{
     keys::environment_name,
     read::{ConfigError, ConfigErrors, Overrides, Source, check_text},
@@ -28,6 +30,7 @@ pub struct Config {
     pub log: Log,
     pub dedup: Dedup,
     pub stop: Stop,
+    pub plugins: Plugins,
     pub http: Http,
     pub events: Events,
     pub engine: Engine,
@@ -71,6 +74,17 @@ pub struct Dedup {
 #[expect(missing_docs, reason = "the table of keys says it")]
 pub struct Stop {
     pub grace_ms: u64,
+}
+
+/// `[plugins]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Plugins {
+    pub watch: bool,
+    pub settle_ms: u64,
+    pub rescan_ms: u64,
+    pub versions: usize,
 }
 
 /// `[http]`.
@@ -160,6 +174,7 @@ impl Default for Config {
             log: Log::default(),
             dedup: Dedup::default(),
             stop: Stop::default(),
+            plugins: Plugins::default(),
             http: Http::default(),
             events: Events::default(),
             engine: Engine::default(),
@@ -186,6 +201,12 @@ impl Default for Dedup {
 impl Default for Stop {
     fn default() -> Self {
         Self { grace_ms: 10_000 }
+    }
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self { watch: true, settle_ms: 50, rescan_ms: 30_000, versions: 5 }
     }
 }
 
@@ -333,6 +354,11 @@ impl Config {
     /// How long what is under way has when the host stops.
     pub fn stop_grace(&self) -> Duration {
         Duration::from_millis(self.stop.grace_ms)
+    }
+
+    /// How the plugin directory is watched.
+    pub fn watch_pauses(&self) -> Pauses {
+        Pauses { settle: Duration::from_millis(self.plugins.settle_ms), rescan: Duration::from_millis(self.plugins.rescan_ms) }
     }
 
     /// How many plugins are loaded at a time: one a core.

@@ -8,7 +8,7 @@ use trackside_model::text::nearest;
 
 use super::{
     Config,
-    keys::{KEYS, Key, environment_name, known_in, sections, tree, value_in},
+    keys::{KEYS, Key, SWITCH, environment_name, known_in, sections, tree, value_in},
 };
 
 /// The file that is read where none is named, if it exists.
@@ -51,6 +51,8 @@ pub struct Overrides {
     pub plugin_dir: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<String>,
+    /// `--no-watch`.
+    pub no_watch: bool,
 }
 
 /// A configuration, and the file it came from.
@@ -203,7 +205,7 @@ fn plain(value: &DeValue<'_>) -> Result<toml::Value, &'static str> {
             i64::from_str_radix(&digits, number.radix()).map(toml::Value::Integer).map_err(|_| "a number that is too large")
         }
         DeValue::Float(_) => Err("a number with a fraction"),
-        DeValue::Boolean(_) => Err("true or false"),
+        DeValue::Boolean(truth) => Ok(toml::Value::Boolean(*truth)),
         DeValue::Datetime(_) => Err("a date"),
         DeValue::Array(_) => Err("a list"),
         DeValue::Table(_) => Err("a table"),
@@ -211,13 +213,20 @@ fn plain(value: &DeValue<'_>) -> Result<toml::Value, &'static str> {
 }
 
 fn wrong_kind(key: &Key, found: &str) -> String {
-    let wanted = if key.unit.is_empty() { "text in quotes".to_owned() } else { format!("a whole number ({})", key.unit) };
+    let wanted = match key.unit {
+        "" => "text in quotes".to_owned(),
+        SWITCH => SWITCH.to_owned(),
+        unit => format!("a whole number ({unit})"),
+    };
     format!("{}: expected {wanted}, found {found}", key.path())
 }
 
 /// Judges a value by its key; numbers by their bounds.
 fn check_value(key: &Key, value: toml::Value) -> Result<toml::Value, String> {
     match (&value, key.unit.is_empty()) {
+        (toml::Value::Boolean(_), false) if key.unit == SWITCH => Ok(value),
+        (toml::Value::Boolean(_), _) => Err(wrong_kind(key, SWITCH)),
+        (toml::Value::Integer(_), false) if key.unit == SWITCH => Err(wrong_kind(key, "a number")),
         (toml::Value::Integer(number), false) if (key.least..=key.most).contains(number) => Ok(value),
         (toml::Value::Integer(number), false) => {
             Err(format!("{}: {number} is out of bounds; give {} to {} ({})", key.path(), key.least, key.most, key.unit))
@@ -269,6 +278,7 @@ fn put(values: &mut toml::Table, key: &Key, value: toml::Value) {
 /// A key from text alone: a variable, a flag.
 fn put_text(values: &mut toml::Table, key: &Key, place: String, text: &str, errors: &mut Vec<ConfigError>) {
     let value = match (key.unit.is_empty(), text.replace('_', "").parse::<i64>()) {
+        _ if key.unit == SWITCH => text.parse().map(toml::Value::Boolean).map_err(|_| wrong_kind(key, &format!("'{text}'"))),
         (true, _) => Ok(toml::Value::String(text.to_owned())),
         (false, Ok(number)) => Ok(toml::Value::Integer(number)),
         (false, Err(_)) => Err(wrong_kind(key, &format!("'{text}'"))),
@@ -295,6 +305,11 @@ fn take_flags(values: &mut toml::Table, flags: &Overrides, errors: &mut Vec<Conf
         ("plugin_dir", "--plugins", path(&flags.plugin_dir)),
         ("listen", "--listen", flags.listen.clone()),
     ];
+    if flags.no_watch
+        && let Some(key) = KEYS.iter().find(|key| key.section == "plugins" && key.name == "watch")
+    {
+        put(values, key, toml::Value::Boolean(false));
+    }
     for (name, flag, text) in given {
         let key = KEYS.iter().find(|key| key.section.is_empty() && key.name == name);
         if let (Some(key), Some(text)) = (key, text) {

@@ -83,7 +83,10 @@ impl Scene {
         match plugin.name {
             "files" => {
                 let path = toml::Value::String(self.input.display().to_string());
-                format!("[limits]\nresult_bytes = 16_777_216\n\n[grants]\nfolders = [{{ path = {path}, guest = \"/input\" }}]\n")
+                // With data that is kept, each run has a folder of its own.
+                format!(
+                    "allow_growth = true\n\n[limits]\nresult_bytes = 16_777_216\n\n[grants]\nfolders = [{{ path = {path}, guest = \"/input\" }}]\n"
+                )
             }
             _ => plugin.settings.to_owned(),
         }
@@ -95,6 +98,8 @@ impl Scene {
         config.listen = ([127, 0, 0, 1], 0).into();
         // Often enough that a heartbeat is seen.
         config.engine.heartbeat_ms = 1_000;
+        // Nobody changes these files.
+        config.plugins.watch = false;
         config
     }
 

@@ -23,6 +23,8 @@ pub(super) enum Media {
     Ndjson,
     /// `application/yaml`.
     Yaml,
+    /// `application/wasm`: a component.
+    Wasm,
 }
 
 impl Media {
@@ -31,6 +33,7 @@ impl Media {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Yaml => "application/yaml",
+            Self::Wasm => "application/wasm",
         }
     }
 }
@@ -106,11 +109,11 @@ impl Pieces {
     }
 }
 
-/// The whole of a body as text.
+/// The whole of a body.
 ///
 /// # Errors
-/// A problem: 413 if it is larger than the limit, 400 if it is not UTF-8, and those of [`Pieces::next`].
-pub(super) async fn text(body: Body, limit: BodyLimit, read_timeout_ms: u64) -> Result<String, Problem> {
+/// A problem: 413 if it is larger than the limit, and those of [`Pieces::next`].
+pub(super) async fn whole(body: Body, limit: BodyLimit, read_timeout_ms: u64) -> Result<Vec<u8>, Problem> {
     let mut pieces = Pieces::new(body, read_timeout_ms);
     let mut bytes = Vec::new();
     let mut seen = 0_usize;
@@ -128,7 +131,15 @@ pub(super) async fn text(body: Body, limit: BodyLimit, read_timeout_ms: u64) -> 
     if seen > limit.bytes {
         return Err(limit.exceeded("the body"));
     }
-    String::from_utf8(bytes).map_err(|error| {
+    Ok(bytes)
+}
+
+/// The whole of a body as text.
+///
+/// # Errors
+/// A problem: 400 if it is not UTF-8, and those of [`whole`].
+pub(super) async fn text(body: Body, limit: BodyLimit, read_timeout_ms: u64) -> Result<String, Problem> {
+    String::from_utf8(whole(body, limit, read_timeout_ms).await?).map_err(|error| {
         Problem::refused(
             StatusCode::BAD_REQUEST,
             format!("the body is not UTF-8: byte {} is no character", error.utf8_error().valid_up_to()),

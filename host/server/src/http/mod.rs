@@ -22,10 +22,10 @@ use axum::{
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use futures_util::FutureExt as _;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use trackside_engine::Engine;
 use trackside_model::{event::EnvelopeLimits, text::nearest};
 use trackside_store::{ReadError, Store};
@@ -49,8 +49,9 @@ pub struct Api {
     pub(crate) token: Token,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Bytes that a component which is sent here may have.
+    pub(crate) component_bytes: u64,
     reads: Semaphore,
-    reloads: Mutex<()>,
 }
 
 /// The paths, for the hint at a wrong one.
@@ -77,8 +78,8 @@ impl Api {
             token,
             readiness,
             stopping,
+            component_bytes: config.compile.component_bytes,
             reads: Semaphore::new(config.http.readers),
-            reloads: Mutex::new(()),
         }
     }
 
@@ -106,7 +107,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/workflows/{id}", get(workflows::show))
         .route("/v1/workflows/{id}/cancel", post(workflows::cancel))
         .route("/v1/plugins", get(plugins::list))
+        .route("/v1/plugins/{name}", put(plugins::put).delete(plugins::remove))
         .route("/v1/plugins/{name}/reload", post(plugins::reload))
+        .route("/v1/plugins/{name}/versions", get(plugins::versions))
+        .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
+        .route("/v1/plugins/{name}/bypass", post(plugins::bypass))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .method_not_allowed_fallback(method_not_allowed)
@@ -121,9 +126,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
 }
 
 async fn only_when_ready(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    if request.method() == Method::POST
-        && let Err(problem) = health::not_ready(&api)
-    {
+    let reads_only = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !reads_only && let Err(problem) = health::not_ready(&api) {
         return problem.into_response();
     }
     next.run(request).await

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 
 use super::{CliError, DirectoryArg, Out};
-use crate::shipped;
+use crate::{shipped, whole_file};
 
 /// How every component and core module begins.
 const MAGIC: &[u8] = b"\0asm";
@@ -46,9 +46,10 @@ pub(super) fn run(args: &AddArgs) -> Result<(), CliError> {
     let shipped = args.what.to_str().and_then(shipped::find).ok_or_else(|| unknown(&args.what))?;
     let name = shipped.name;
     let settings = directory.join(format!("{name}.toml"));
+    // Settings first: a host that watches never takes the component up without its grants, which would be growth when they come.
     let files = [
-        New { path: directory.join(format!("{name}.wasm")), bytes: shipped.component },
         New { path: settings.clone(), bytes: shipped.settings.as_bytes() },
+        New { path: directory.join(format!("{name}.wasm")), bytes: shipped.component },
     ];
     write_all(&mut out, &directory, &files, args.force)?;
     show_grants(&mut out, &settings)?;
@@ -94,9 +95,7 @@ fn write_all(out: &mut Out, directory: &Path, files: &[New<'_>], force: bool) ->
         }
     }
     for file in missing {
-        // Under a name that the host passes over until it is whole.
-        let unfinished = directory.join(format!(".{}.new", file.path.file_name().unwrap_or_default().to_string_lossy()));
-        fs::write(&unfinished, file.bytes).and_then(|()| fs::rename(&unfinished, &file.path)).map_err(|error| failed(&file.path, error))?;
+        whole_file::write(&file.path, file.bytes).map_err(|error| failed(&file.path, error))?;
         out.line(&format!("wrote {} ({} bytes)", file.path.display(), file.bytes.len()))?;
     }
     Ok(())
@@ -123,7 +122,7 @@ fn show_grants(out: &mut Out, settings: &Path) -> Result<(), CliError> {
 }
 
 fn hint(out: &mut Out, name: &str) -> Result<(), CliError> {
-    out.line(&format!("a host takes it when it starts, a running one with `trackside plugin reload {name}`"))?;
+    out.line(&format!("a host takes it when it starts, a running one by itself, or with `trackside plugin reload {name}`"))?;
     out.flush()
 }
 

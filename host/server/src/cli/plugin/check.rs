@@ -1,10 +1,15 @@
 //! `trackside plugin check`: whether a component would load here, what it is, and what it may do with the settings beside it.
 //! Compiling, describing and judging are the plugin host's; nothing is put into service, and no log is needed.
 
-use std::{ffi::OsStr, path::PathBuf, sync::Arc};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use trackside_model::{
+    capability::CapabilityDiff,
     event::{Filter, Severity},
     json::Json,
     ports::{Found, HostCallError, HostCalls, KvValue, LogLine, TaskCall},
@@ -13,7 +18,7 @@ use trackside_model::{
 use trackside_wasm::{CheckReport, EngineKind, PluginHost, WasmOptions};
 use uuid::Uuid;
 
-use super::{CliError, DirectoryArg, Out, print};
+use super::{CliError, DirectoryArg, Out, lifecycle, print};
 use crate::boot::HostOptions;
 
 #[derive(Args)]
@@ -21,6 +26,9 @@ pub(in crate::cli) struct CheckArgs {
     /// The path of a component (NAME.wasm), or the name of a plugin in the plugin directory.
     #[arg(value_name = "FILE|NAME")]
     what: PathBuf,
+    /// The version to compare it with, by path or name: say what it could do more and less.
+    #[arg(long, value_name = "FILE|NAME")]
+    against: Option<PathBuf>,
     /// All that was found, as one JSON object.
     #[arg(long)]
     json: bool,
@@ -29,17 +37,36 @@ pub(in crate::cli) struct CheckArgs {
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
-    let is_file = args.what.extension() == Some(OsStr::new("wasm"));
-    let path = if is_file { args.what.clone() } else { args.at.path().join(format!("{}.wasm", args.what.display())) };
+    let report = look_at(&args.what, &args.at)?;
+    let changes = match &args.against {
+        Some(against) => Some(CapabilityDiff::between(&look_at(against, &args.at)?.info, &report.info)),
+        None => None,
+    };
+    let changes = serde_json::to_value(changes).map_err(CliError::failed)?;
+    let mut out = Out::new();
+    if args.json {
+        let mut report = serde_json::to_value(&report).map_err(CliError::failed)?;
+        if let (Some(report), Some(_)) = (report.as_object_mut(), &args.against) {
+            report.insert("changes".to_owned(), changes);
+        }
+        return out.line(&report.to_string());
+    }
+    print_report(&mut out, &report)?;
+    if let Some(against) = &args.against {
+        let all = changes.as_array().map_or(0, Vec::len);
+        out.line(&format!("  {all} changes against {}; + is what it could do more, which needs consent:", against.display()))?;
+        lifecycle::print_changes(&mut out, &changes)?;
+    }
+    out.flush()
+}
+
+fn look_at(what: &Path, at: &DirectoryArg) -> Result<CheckReport, CliError> {
+    let is_file = what.extension() == Some(OsStr::new("wasm"));
+    let path = if is_file { what.to_owned() } else { at.path().join(format!("{}.wasm", what.display())) };
     if !path.is_file() {
         return Err(CliError::Failed(format!("there is no component at {}", path.display())));
     }
-    let report = host(&path)?.check_file(&path).map_err(CliError::failed)?;
-    let mut out = Out::new();
-    if args.json {
-        return out.line(&serde_json::to_string(&report).map_err(CliError::failed)?);
-    }
-    print_report(&mut out, &report)
+    host(&path)?.check_file(&path).map_err(CliError::failed)
 }
 
 /// A plugin host that keeps what it compiles where it is lost again.
