@@ -135,6 +135,21 @@ impl Site {
         value.map(|value| String::from_utf8_lossy(&value).into_owned())
     }
 
+    /// What control handlers said of each event, by its sequence, as it is durable.
+    ///
+    /// # Panics
+    /// When the file cannot be read.
+    pub fn decisions(&self) -> Vec<(u64, serde_json::Value)> {
+        let log = Connection::open_with_flags(self.data().join("log.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the log can be opened");
+        log.busy_timeout(crate::wait::PATIENCE).expect("a timeout can be set");
+        let mut select = log.prepare("SELECT sequence, records FROM decisions ORDER BY sequence").expect("there are decisions");
+        let rows = select.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).expect("they can be read");
+        let of_row = |(sequence, records): (i64, String)| {
+            (sequence.unsigned_abs(), serde_json::from_str(&records).expect("decision records are JSON"))
+        };
+        rows.map(|row| of_row(row.expect("they can be read"))).collect()
+    }
+
     /// A number of a plugin's key-value space; 0 if it is not there.
     ///
     /// # Panics

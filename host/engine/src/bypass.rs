@@ -186,6 +186,7 @@ impl Shared {
         }
         self.bypasses.changed.send_replace(());
         self.roster_changed();
+        self.freed(plugin);
     }
 
     /// Nobody is passed over past the time; this tells the log, and whoever waits.

@@ -162,6 +162,9 @@ impl Shared {
 
     fn tell_transition(self: &Arc<Self>, slot: &Arc<Slot>, transition: Transition) {
         let info = slot.info();
+        if transition == Transition::Closed {
+            self.freed(&info.name);
+        }
         let (event_type, circuit, payload) = match transition {
             Transition::Opened { until } => {
                 let payload = json!({"plugin": &*info.name, "version": &*info.short_version(), "until": until, "on_fault": info.on_fault});

@@ -363,6 +363,11 @@ impl Shared {
         self.tell_loop(Message::Input(Box::new(Input::Providers(roster.providers())), None));
     }
 
+    /// What this handler held is asked about again: it is gone, another version, restored or bypassed.
+    pub(crate) fn freed(&self, plugin: &Text) {
+        self.tell_loop(Message::Input(Box::new(Input::Freed(plugin.clone())), None));
+    }
+
     fn install(self: &Arc<Self>, guest: Arc<dyn Guest>, accepted_by: Option<&str>) {
         let slot = slot_of(guest);
         let before = {
@@ -401,6 +406,7 @@ impl Shared {
             self.notify(Notice::new("provider:available", clock::fresh_id(), clock::now(), json!({"workers": info.workers})).map(about));
         }
         self.roster_changed();
+        self.freed(&info.name);
         if info.roles.observer {
             self.start_observer(&info.name);
         }
@@ -422,6 +428,7 @@ impl Shared {
             self.notify(Notice::new("method:unavailable", clock::fresh_id(), clock::now(), json!({"method": &*method.name})).map(about));
         }
         self.roster_changed();
+        self.freed(&info.name);
         true
     }
 

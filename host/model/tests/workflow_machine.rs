@@ -121,7 +121,13 @@ impl World {
         self.blobs.extend(blobs);
         for effect in effects {
             match effect {
-                Effect::Ask(question) => self.questions.push(question),
+                Effect::Ask(question) => {
+                    let same =
+                        |other: &Question| (&other.key.workflow_id, other.key.task) == (&question.key.workflow_id, question.key.task);
+                    let ended = self.ended.contains(&question.key.workflow_id);
+                    assert!(ended || !self.questions.iter().any(same), "a task is asked about twice at a time: {:?}", question.key);
+                    self.questions.push(question);
+                }
                 Effect::Run { key, call, .. } => {
                     assert!(!self.ended.contains(&key.workflow_id), "a task runs after its workflow's end");
                     assert_eq!(call.attempt, key.attempt);
@@ -193,6 +199,11 @@ impl World {
                 let by = Text::from("somebody");
                 self.step(Input::Cancel { workflow_id: workflow_id.clone(), reason: "no more".to_owned(), by, cause: workflow_id });
             }
+            return true;
+        }
+        if !self.calm && self.chance.one_in(20) {
+            // Bypassed, restored or gone: what it held is asked about again.
+            self.step(Input::Freed(Text::from("handler")));
             return true;
         }
         let choices = self.runs.len() + self.questions.len();

@@ -8,6 +8,7 @@ use std::{
 };
 
 /// Puts these bytes in place under this name in one step. Meanwhile they stand beside it, under a hidden name that hosts pass over.
+/// Who may read the file that was there before may read this one, and nobody else.
 ///
 /// # Errors
 /// What the system says; the file is then what it was.
@@ -15,7 +16,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let unfinished = path.with_file_name(format!(".{name}.new"));
     let mut file = File::create(&unfinished)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&unfinished, path));
+    let written = fs::metadata(path)
+        .map_or(Ok(()), |before| file.set_permissions(before.permissions()))
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&unfinished, path));
     if written.is_err() {
         // Nobody reads what is hidden and unfinished.
         let _ = fs::remove_file(&unfinished);
@@ -32,5 +37,29 @@ pub(crate) fn remove(path: &Path) -> io::Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_stays_as_private_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.toml");
+        write(&path, b"one").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing unfinished is left");
+        assert!(remove(&path).unwrap() && !remove(&path).unwrap());
+        // A folder stands in the way: nothing is left beside it.
+        fs::create_dir(&path).unwrap();
+        assert!(write(&path, b"three").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

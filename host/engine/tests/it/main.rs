@@ -11,4 +11,5 @@ mod recovery;
 mod stop;
 mod stories;
 mod support;
+mod swaps;
 mod workflows;

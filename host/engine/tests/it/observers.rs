@@ -190,7 +190,9 @@ fn a_spinning_observer_is_quarantined_probed_and_restored() {
     host.until_told("plugin:restored", 1);
     host.until("all are counted", |host| host.kv("spinning", "count").as_deref() == Some("4"));
     let types: Vec<String> = host.types().into_iter().filter(|event_type| event_type != "order:placed").collect();
-    assert_eq!(types, ["plugin:fault", "plugin:fault", "plugin:quarantined", "circuit:opened", "plugin:restored", "circuit:closed"]);
+    let expected =
+        ["plugin:fault", "plugin:fault", "plugin:quarantined", "circuit:opened", "circuit:half_open", "plugin:restored", "circuit:closed"];
+    assert_eq!(types, expected);
     assert_eq!(host.engine().plugins()[0].state, "serving");
 }
 

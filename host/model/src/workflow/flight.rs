@@ -141,6 +141,11 @@ impl Flight {
         (entry.key().0 <= now).then(|| entry.remove())
     }
 
+    /// Takes away the timers that are meant, the next one first.
+    pub(super) fn take_timers(&mut self, is_meant: impl Fn(&Timer) -> bool) -> Vec<Timer> {
+        self.timers.extract_if(.., |_, timer| is_meant(timer)).map(|(_, timer)| timer).collect()
+    }
+
     pub(super) fn free(&self, provider: &Provider) -> u32 {
         provider.capacity.saturating_sub(self.busy.get(&provider.provider_id).copied().unwrap_or(0))
     }

@@ -137,6 +137,8 @@ pub enum Input {
     Providers(Vec<Provider>),
     /// Where control handlers want to be asked now.
     Points(Points),
+    /// This handler stands in nobody's way any more: what it held is asked about again now.
+    Freed(Text),
     /// Time has passed.
     Tick,
     /// The state was rebuilt from the log; take up what was under way.

@@ -6,7 +6,7 @@ use super::{
     facts::{Blob, Ended, MOST_INLINE_BYTES, Outcome, TaskResult},
     flight::{Flight, Timer},
     io::{Decided, Env, Input, Step},
-    state::{State, Workflow, WorkflowStatus},
+    state::{State, Wait, Workflow, WorkflowStatus},
 };
 use crate::{
     catalogue,
@@ -98,6 +98,7 @@ impl Machine {
                 self.assign_all(env, &mut step);
             }
             Input::Points(points) => self.flight.points = points,
+            Input::Freed(by) => self.freed(&by, env, &mut step),
             Input::Tick => {
                 while let Some(timer) = self.flight.due(env.now) {
                     self.fired(timer, env, &mut step);
@@ -122,6 +123,24 @@ impl Machine {
             }
             Timer::Workflow(workflow_id) => self.workflow_timed_out(&workflow_id, env, step),
             Timer::Queue(method) => self.assign(&method, env, step),
+        }
+    }
+
+    /// A wait has its timer until it is over: what has none has been asked about already.
+    fn freed(&mut self, by: &Text, env: &mut Env<'_>, step: &mut Step) {
+        let is_held = |waits: &Option<Wait>| waits.as_ref().is_some_and(|waits| waits.held && waits.by == *by);
+        let workflows = &self.state.workflows;
+        let waiting = self.flight.take_timers(|timer| match timer {
+            Timer::Task(workflow_id, task) => workflows.get(workflow_id).is_some_and(|workflow| is_held(&workflow.tasks[*task].waits)),
+            Timer::Start(workflow_id) => workflows.get(workflow_id).is_some_and(|workflow| is_held(&workflow.waits)),
+            Timer::Attempt(_) | Timer::Workflow(_) | Timer::Queue(_) => false,
+        });
+        for timer in waiting {
+            match timer {
+                Timer::Task(workflow_id, task) => self.ask_task_again(&workflow_id, task, env, step),
+                Timer::Start(workflow_id) => self.ask_or_start(&workflow_id, env, step),
+                Timer::Attempt(_) | Timer::Workflow(_) | Timer::Queue(_) => {}
+            }
         }
     }
 

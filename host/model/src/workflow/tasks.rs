@@ -332,10 +332,17 @@ impl Machine {
     /// A task's time to be taken up again has come: a retry, or a chain that put it off.
     pub(super) fn task_wait_over(&mut self, workflow_id: &Text, index: usize, env: &mut Env<'_>, step: &mut Step) {
         let Some(workflow) = self.state.workflows.get(workflow_id).filter(|workflow| !workflow.status.is_final()) else { return };
+        if workflow.tasks[index].waits.as_ref().is_none_or(|waits| waits.until <= env.now) {
+            self.ask_task_again(workflow_id, index, env, step);
+        }
+    }
+
+    /// The same, whatever the time it was to be over at.
+    pub(super) fn ask_task_again(&mut self, workflow_id: &Text, index: usize, env: &mut Env<'_>, step: &mut Step) {
+        let Some(workflow) = self.state.workflows.get(workflow_id).filter(|workflow| !workflow.status.is_final()) else { return };
         let task = &workflow.tasks[index];
         let waits = task.waits.clone();
         match (task.status, waits) {
-            (_, Some(waits)) if waits.until > env.now => {}
             (TaskStatus::Running, Some(super::state::Wait { outcome: Some(outcome), .. })) => {
                 self.judge(workflow_id, index, outcome, env, step)
             }

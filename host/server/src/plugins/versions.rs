@@ -3,6 +3,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -174,7 +175,12 @@ impl Versions {
             return Ok(());
         }
         let folder = self.dir.join(&*info.name);
-        fs::create_dir_all(&folder).map_err(|source| VersionError::Io { path: folder.clone(), source })?;
+        // Settings may hold what is nobody else's business.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(|source| VersionError::Io { path: folder.clone(), source })?;
         for (digest, bytes) in [(info.version, &bytes.component), (info.settings, &bytes.settings)] {
             let path = folder.join(digest.to_string());
             if !path.exists() {

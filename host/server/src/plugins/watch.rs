@@ -52,9 +52,9 @@ struct Hints {
     open: Mutex<BTreeSet<PathBuf>>,
 }
 
-/// The system's watch over one directory; over, when this is dropped.
+/// The system's watch over one directory, if it gives one; over, when this is dropped.
 struct Armed {
-    _watcher: RecommendedWatcher,
+    _watcher: Option<RecommendedWatcher>,
     directory: (u64, u64),
 }
 
@@ -162,13 +162,8 @@ fn arm(dir: &Path, hints: &Arc<Hints>) -> Option<Armed> {
         Err(error) => tracing::warn!("the watch over the plugin directory: {error}"),
     })
     .and_then(|mut watcher| watcher.watch(dir, RecursiveMode::NonRecursive).map(|()| watcher));
-    match armed {
-        Ok(watcher) => Some(Armed { _watcher: watcher, directory }),
-        Err(error) => {
-            tracing::warn!("the plugin directory is not watched, only looked at now and then (plugins.rescan_ms): {error}");
-            None
-        }
-    }
+    let unarmed = |error| tracing::warn!("the plugin directory is not watched, only looked at now and then (plugins.rescan_ms): {error}");
+    Some(Armed { _watcher: armed.map_err(unarmed).ok(), directory })
 }
 
 /// What tells one directory from another under the same name.
