@@ -145,7 +145,7 @@ impl Shared {
                 reading.deliveries -= 1;
                 Some(Duration::from_millis(retry_after_ms.max(10)))
             }
-            Delivered::NotTaken(reason) => self.again(reading, handed, &last, &reason),
+            Delivered::NotTaken(reason) => self.again(slot, reading, handed, &last, &reason),
         }
     }
 
@@ -172,7 +172,7 @@ impl Shared {
     }
 
     /// Not taken: smaller batches until the event that cannot be handled is alone, and that one a bounded number of times.
-    fn again(self: &Arc<Self>, reading: &mut Reading, handed: usize, last: &Event, reason: &str) -> Option<Duration> {
+    fn again(self: &Arc<Self>, slot: &Slot, reading: &mut Reading, handed: usize, last: &Event, reason: &str) -> Option<Duration> {
         // One fact, with all that is told of it, is as small as a batch becomes.
         if handed > 1 && reading.batch > 1 {
             reading.batch = (reading.batch.min(handed) / 2).max(1);
@@ -182,7 +182,7 @@ impl Shared {
         if reading.deliveries < self.options.observer_deliveries {
             return Some((FIRST_BACKOFF * 2u32.saturating_pow(reading.deliveries - 1)).min(MOST_BACKOFF));
         }
-        let payload = json!({"plugin": &*reading.name, "code": "deliveries", "reason": reason, "deliveries": reading.deliveries,
+        let payload = json!({"plugin": &*reading.name, "version": &*slot.info().short_version(), "code": "deliveries", "reason": reason, "deliveries": reading.deliveries,
             "event_id": last.event_id, "event_type": last.event_type, "sequence_number": last.sequence_number, "part": last.part});
         let notice = Notice::new("event:dead_lettered", clock::fresh_id(), clock::now(), payload).map(|notice| notice.caused_by(last));
         let told = notice.map_err(|error| tracing::error!("{error}")).ok();
