@@ -125,8 +125,11 @@ impl CapabilityDiff {
     fn grants(&mut self, before: &Grants, after: &Grants) {
         let published = after.publish.iter().flatten().all(|pattern| covered(pattern, before.publish.as_deref().unwrap_or_default()));
         self.changed("grants.publish", patterns_text(before.publish.as_deref()), patterns_text(after.publish.as_deref()), !published);
+        let looked_up = after.query.iter().flatten().all(|pattern| covered(pattern, before.query.as_deref().unwrap_or_default()));
+        self.changed("grants.query", patterns_text(before.query.as_deref()), patterns_text(after.query.as_deref()), !looked_up);
         let switches = [
             ("grants.kv", before.kv, after.kv),
+            ("grants.schedule", before.schedule, after.schedule),
             ("grants.clock", before.clock, after.clock),
             ("grants.random", before.random, after.random),
             ("grants.timers", before.timers, after.timers),
@@ -166,9 +169,9 @@ struct Reach {
 
 const REACHES: [Reach; 9] = [
     Reach { prefix: "trackside:plugin/kv@", name: "kv", granted: |grants| grants.kv },
-    Reach { prefix: "trackside:plugin/events@", name: "events", granted: |grants| grants.publish.is_some() },
+    Reach { prefix: "trackside:plugin/events@", name: "events", granted: |grants| grants.publish.is_some() || grants.query.is_some() },
     Reach { prefix: "trackside:plugin/progress@", name: "progress", granted: |grants| grants.progress },
-    Reach { prefix: "trackside:plugin/schedule@", name: "schedule", granted: |_| false },
+    Reach { prefix: "trackside:plugin/schedule@", name: "schedule", granted: |grants| grants.schedule },
     Reach { prefix: "trackside:plugin/secrets@", name: "secrets", granted: |_| false },
     Reach { prefix: "wasi:clocks/", name: "wasi:clocks", granted: |grants| grants.clock || grants.timers },
     Reach { prefix: "wasi:random/", name: "wasi:random", granted: |grants| grants.random },
@@ -183,7 +186,7 @@ impl Reach {
     }
 }
 
-fn numbers(limits: &Limits) -> [(&'static str, u64); 11] {
+fn numbers(limits: &Limits) -> [(&'static str, u64); 13] {
     [
         ("timeout_ms", limits.timeout_ms),
         ("fuel", limits.fuel),
@@ -195,6 +198,8 @@ fn numbers(limits: &Limits) -> [(&'static str, u64); 11] {
         ("result_bytes", limits.result_bytes),
         ("log_bytes", limits.log_bytes),
         ("publishes", u64::from(limits.publishes)),
+        ("query_events", u64::from(limits.query_events)),
+        ("schedules", u64::from(limits.schedules)),
         ("kv_bytes", limits.kv_bytes),
     ]
 }

@@ -177,6 +177,18 @@ fn grants_grow_by_what_they_reach() {
         expect!["+ grants.publish: none -> order:*"],
         expect!["  grants.publish: order:* -> none"],
     );
+    check(
+        |info| info.grants.query = patterns(&["order:*"]),
+        |info| info.grants.query = patterns(&["**"]),
+        expect!["+ grants.query: order:* -> **"],
+        expect!["  grants.query: ** -> order:*"],
+    );
+    check(
+        as_it_is,
+        |info| info.grants.schedule = true,
+        expect!["+ grants.schedule: false -> true"],
+        expect!["  grants.schedule: true -> false"],
+    );
     let folder = |path: &str| vec![FolderGrant { path: path.into(), guest: "/in".to_owned() }];
     check(
         |info| info.grants.folders = folder("/srv"),
@@ -231,15 +243,18 @@ fn every_limit_is_compared() {
         result_bytes,
         log_bytes,
         publishes,
+        query_events,
+        schedules,
         kv_bytes,
     } = limits;
     for number in [timeout_ms, fuel, memory_bytes, table_elements, stack_bytes, argument_bytes, result_bytes, log_bytes, kv_bytes] {
         *number += 1;
     }
-    *instances += 1;
-    *publishes += 1;
+    for number in [instances, publishes, query_events, schedules] {
+        *number += 1;
+    }
     let diff = CapabilityDiff::between(&plugin(), &larger);
-    assert_eq!((diff.0.len(), diff.0.iter().filter(|change| change.grows).count()), (11, 11), "{diff:?}");
+    assert_eq!((diff.0.len(), diff.0.iter().filter(|change| change.grows).count()), (13, 13), "{diff:?}");
 }
 
 #[test]
