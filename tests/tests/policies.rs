@@ -243,6 +243,20 @@ fn a_task_that_has_failed_for_good_has_its_last_good_result() {
 }
 
 #[test]
+fn what_was_redacted_does_not_come_back_as_a_fallback() {
+    let site = site(&[("sim", ""), ("fallback-cache", ""), ("redact", "[settings]\npoints = ['task_completed']\n")]);
+    let host = site.start();
+    let result = |retry: &str| {
+        let parameters = json!({"fail_first": 1, "result": "from ann@example.com"});
+        let view = host.finish(&format!("name: f\ntasks:\n  - {{id: t, method: sim/flaky, parameters: {parameters}{retry}}}\n"));
+        view["tasks"][0]["result"].clone()
+    };
+    assert_eq!(result(", retry: {max_attempts: 2, base_delay: 1ms}"), "from [redacted]");
+    assert_eq!(result(""), "from [redacted]");
+    assert_eq!(host.events("type=control:fallback").len(), 1);
+}
+
+#[test]
 fn a_payload_that_breaks_its_schema_is_refused_by_its_place() {
     let settings = "[controls]\nevent_types = ['order:*']\n[settings]\nuncovered = 'fail'\n[settings.schemas.'order:placed']\n\
                     type = 'object'\nrequired = ['amount']\nproperties = {amount = {type = 'number', exclusiveMinimum = 0}}\n";

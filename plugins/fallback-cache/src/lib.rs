@@ -12,7 +12,8 @@
 //! | `after_attempts` | none | answer after so many attempts; if absent, when no further attempt follows |
 //! | `codes` | all | only failures with these codes |
 //!
-//! It stands behind `retry-policy`, which ends the chain while it has the task tried again. Parameters are compared by their digest, in which
+//! It stands behind `retry-policy`, which ends the chain while it has the task tried again, and behind `redact`, so that it keeps what was let
+//! through: a value in a result's place ends the chain, and nobody would look at it again. Parameters are compared by their digest, in which
 //! the order of an object's keys does not matter. `kv_bytes` under `[limits]` bounds all results together: what does not fit is not kept,
 //! which is said in the host's log.
 
@@ -67,7 +68,7 @@ impl Plugin for FallbackCache {
             .version(env!("CARGO_PKG_VERSION"))
             .summary("Answers a failed task with its last good result.")
             .controls(Filter::types(["task:completed", "task:failed"]))
-            .priority(60)
+            .priority(90)
             .memoryless()
     }
 }

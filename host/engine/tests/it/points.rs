@@ -285,7 +285,7 @@ fn a_handler_is_told_where_and_how_often() {
         WorkflowSubmitted 0 ["workflow"]
         TaskReady 0 ["method", "parameters", "task", "workflow"]
         CandidateFound 0 ["method", "parameters", "task", "workflow"]
-        TaskFailed 1 ["error", "method", "parameters", "task", "workflow"]
+        TaskFailed 1 ["error", "final", "method", "parameters", "task", "workflow"]
         CandidateFound 1 ["method", "parameters", "task", "workflow"]
         TaskCompleted 2 ["method", "parameters", "result", "task", "workflow"]"#]]
     .assert_eq(&seen.all().join("\n"));

@@ -51,7 +51,7 @@ fn other_databases_and_other_files_are_left_alone() {
         Connection::open(&path).unwrap().query_row("SELECT group_concat(name) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
     assert_eq!(theirs, "theirs");
     std::fs::write(&path, "these are words, and no database, for more than a hundred bytes: ".repeat(20)).unwrap();
-    assert!(matches!(refused(&dir), OpenError::Database(_)));
+    assert!(matches!(refused(&dir), OpenError::Foreign));
     std::fs::write(dir.path().join("plain"), "").unwrap();
     let error = Store::open(trackside_store::StoreOptions::new(dir.path().join("plain")), clock).err().unwrap();
     assert!(matches!(error, OpenError::Io { .. }), "{error}");

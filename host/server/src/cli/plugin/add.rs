@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn wrong_names_and_files_are_named() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(add(directory.path(), "simm", false).unwrap_err().contains("no plugin that ships (audit, files, retry-policy,"));
+        assert!(add(directory.path(), "simm", false).unwrap_err().contains("no plugin that ships (alert, audit, authorize,"));
         let text = directory.path().join("text-file.wasm");
         fs::write(&text, "hello").unwrap();
         assert!(add(directory.path(), text.to_str().unwrap(), false).unwrap_err().contains("is not WebAssembly"));
