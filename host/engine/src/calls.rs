@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::json;
 use trackside_model::{
     breaker::{Permission, Transition},
-    control::{Admitted, CheckContext, Notice, NoticeError, Signal},
+    control::{Admitted, CheckContext, Judged, Notice, NoticeError, Signal},
     event::Event,
     json::Json,
-    ports::{CallReport, Delivery, Failure, Fault, FaultKind, Subject, TaskCall, Usage},
+    ports::{BatchTurn, BatchVerdicts, CallReport, CheckBatch, Delivery, Failure, Fault, FaultKind, Subject, TaskCall, Usage},
 };
 use trackside_store::{Batch, Entry, Flush};
 
@@ -72,8 +72,43 @@ impl Shared {
         self.permitted(slot)?;
         let mut report = slot.guest().check(subject, context);
         outbox::name_version(&mut report.outbox, slot);
-        self.called(slot, &report, &About { call: "check", event: Some(subject.event), task: None });
+        self.called(slot, &report, 1, &About { call: "check", event: Some(&subject.event), task: None });
+        self.judged(slot, &report, 1);
         Ok(report)
+    }
+
+    /// Asks a control handler about several events at once.
+    pub(crate) fn check_batch(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        batch: &CheckBatch,
+        turn: &BatchTurn,
+    ) -> Result<CallReport<BatchVerdicts>, NotCalled> {
+        self.permitted(slot)?;
+        let report = slot.guest().check_batch(batch, turn);
+        let events = batch.asked().len();
+        self.judged(slot, &report, events);
+        let first = batch.asked().first().map(|(subject, _)| &*subject.event);
+        let about = About { call: "check", event: first, task: None };
+        match &report.outcome {
+            Ok(_) => self.called(slot, &report, events as u64, &about),
+            // The time is gone for everybody who waits behind it, whichever event it was.
+            Err(fault) if fault.kind == FaultKind::Deadline => self.called(slot, &report, 1, &about),
+            // Whose event it was is found out by asking one by one, and that call is charged.
+            Err(_) => {
+                if slot.abandoned(clock::now()) {
+                    self.roster_changed();
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    fn judged<T>(&self, slot: &Slot, report: &CallReport<T>, events: usize) {
+        if slot.info().batches {
+            let judged = Judged { events, duration_ns: report.usage.duration_ns, faulted: report.outcome.is_err() };
+            slot.judged(judged, self.options.check_batch);
+        }
     }
 
     /// Hands a batch to an observer.
@@ -86,7 +121,7 @@ impl Shared {
         self.permitted(slot)?;
         let mut report = slot.guest().observe(events, delivery);
         outbox::name_version(&mut report.outbox, slot);
-        self.called(slot, &report, &About { call: "observe", event: events.first().map(Arc::as_ref), task: None });
+        self.called(slot, &report, 1, &About { call: "observe", event: events.first().map(Arc::as_ref), task: None });
         Ok(report)
     }
 
@@ -97,7 +132,7 @@ impl Shared {
         let mut report = slot.guest().run(task).await;
         outbox::name_version(&mut report.outbox, slot);
         untold.came_back();
-        self.called(slot, &report, &About { call: "run", event: None, task: Some(task) });
+        self.called(slot, &report, 1, &About { call: "run", event: None, task: Some(task) });
         Ok(report)
     }
 
@@ -123,9 +158,9 @@ impl Shared {
         self.notify(notice.map(|notice| notice.about_provider(&info.name)));
     }
 
-    fn called<T>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, about: &About<'_>) {
+    fn called<T>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, events: u64, about: &About<'_>) {
         let fault = report.outcome.as_ref().err();
-        let transition = slot.called(fault, report.usage.duration_ns, clock::now());
+        let transition = slot.called(fault, report.usage.duration_ns, events, clock::now());
         match fault {
             // It may have been a probe, whose place is free again.
             Some(fault) if fault.kind == FaultKind::Cancelled => self.roster_changed(),

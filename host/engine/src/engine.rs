@@ -29,11 +29,12 @@ use trackside_store::{AppendError, Batch, Entry, Flush, ReadError, Store};
 use crate::{
     answer::{Answer, Caller},
     bypass::{Bypass, BypassError, Bypasses},
+    chain::{self, ChainJob},
     clock,
     commands::{SubmitError, SubmitRequest},
     definitions::Definitions,
     fold,
-    guest_threads::{GuestThreads, WorkerRuntime},
+    guest_threads::{AnyJob, GuestThreads, WorkerRuntime},
     host_side::HostSide,
     identity::Identity,
     latency::Latencies,
@@ -74,8 +75,8 @@ pub(crate) struct Shared {
     pub(crate) slots: Semaphore,
     pub(crate) identity: Arc<Identity>,
     pub(crate) definitions: Mutex<Definitions>,
-    pub(crate) guest_threads: GuestThreads,
-    pub(crate) observer_threads: GuestThreads,
+    pub(crate) guest_threads: GuestThreads<ChainJob>,
+    pub(crate) observer_threads: GuestThreads<AnyJob>,
     pub(crate) workers: WorkerRuntime,
     pub(crate) runs: Runs,
     /// Observers that are being read for.
@@ -127,8 +128,10 @@ impl Engine {
         fold::window(&store, &identity, options.dedup_window_ms)?;
         let (workflows, messages) = crossbeam_channel::bounded(MOST_MESSAGES);
         let shared = Arc::new(Shared {
-            guest_threads: GuestThreads::start(&tasks, "guest", options.guest_threads)?,
-            observer_threads: GuestThreads::start(&tasks, "observer", options.observer_threads)?,
+            guest_threads: GuestThreads::start(&tasks, "guest", options.guest_threads, options.check_batch, chain::do_jobs)?,
+            observer_threads: GuestThreads::start(&tasks, "observer", options.observer_threads, 1, |jobs| {
+                jobs.into_iter().for_each(|job: AnyJob| job());
+            })?,
             workers: WorkerRuntime::start(options.worker_threads)?,
             slots: Semaphore::new(options.publish_slots),
             stopping: tasks.stopping(),

@@ -3,50 +3,54 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
 use crate::tasks::Tasks;
 
-/// What a thread is given; `None`: it ends.
-type Job = Option<Box<dyn FnOnce() + Send>>;
-
 /// Jobs that may wait for a guest thread; more are refused.
 const MOST_WAITING_JOBS: usize = 4_096;
 
-/// A number of threads that take jobs in order.
-#[derive(Clone, Debug)]
-pub(crate) struct GuestThreads {
-    jobs: Sender<Job>,
+/// A number of threads that take jobs in order. One that is free takes its share of those that wait, so that what is busy works in batches by
+/// itself, and what is not waits for nobody.
+#[derive(Debug)]
+pub(crate) struct GuestThreads<J> {
+    /// `None`: whoever takes it ends.
+    jobs: Sender<Option<J>>,
     count: usize,
 }
+
+/// A job that is whatever its sender wrote.
+pub(crate) type AnyJob = Box<dyn FnOnce() + Send>;
 
 /// All threads are busy and the queue before them is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{MOST_WAITING_JOBS} calls already wait for a guest thread")]
 pub(crate) struct Overloaded;
 
-impl GuestThreads {
-    /// Starts them.
-    pub(crate) fn start(tasks: &Tasks, name: &str, count: usize) -> std::io::Result<Self> {
-        let (jobs, queue) = crossbeam_channel::bounded::<Job>(MOST_WAITING_JOBS);
+impl<J: Send + 'static> GuestThreads<J> {
+    /// Starts them. `work` is given at most `most` jobs at a time.
+    pub(crate) fn start(
+        tasks: &Tasks,
+        name: &str,
+        count: usize,
+        most: usize,
+        work: impl Fn(Vec<J>) + Clone + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (jobs, queue) = crossbeam_channel::bounded::<Option<J>>(MOST_WAITING_JOBS);
         let count = count.max(1);
         for number in 0..count {
-            let queue = queue.clone();
+            let (queue, work) = (queue.clone(), work.clone());
             tasks.thread(format!("{name}-{number}"), move || {
-                while let Ok(Some(job)) = queue.recv() {
-                    job();
+                let mut open = true;
+                while open {
+                    let mut taken = Vec::new();
+                    open = take(&queue, count, most, &mut taken);
+                    work(taken);
                 }
             })?;
         }
         Ok(Self { jobs, count })
-    }
-
-    /// Has a job done, and hands back what it came to. The job is done even if nobody waits for it any more.
-    pub(crate) async fn call<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Overloaded> {
-        let (done, answer) = oneshot::channel();
-        self.send(move || drop(done.send(job())))?;
-        answer.await.map_err(|_| Overloaded)
     }
 
     /// Ends the threads, each after the jobs that wait before it.
@@ -58,11 +62,36 @@ impl GuestThreads {
     }
 
     /// Has a job done without waiting.
-    pub(crate) fn send(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Overloaded> {
-        self.jobs.try_send(Some(Box::new(job))).map_err(|error| match error {
+    pub(crate) fn send(&self, job: J) -> Result<(), Overloaded> {
+        self.jobs.try_send(Some(job)).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => Overloaded,
         })
     }
+}
+
+impl GuestThreads<AnyJob> {
+    /// Has a job done, and hands back what it came to. The job is done even if nobody waits for it any more.
+    pub(crate) async fn call<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Overloaded> {
+        let (done, answer) = oneshot::channel();
+        self.send(Box::new(move || drop(done.send(job()))))?;
+        answer.await.map_err(|_| Overloaded)
+    }
+}
+
+/// Waits for a job, and takes of those behind it as many as there are for each thread. `false`: these are the last.
+fn take<J>(queue: &Receiver<Option<J>>, threads: usize, most: usize, taken: &mut Vec<J>) -> bool {
+    let Ok(Some(first)) = queue.recv() else { return false };
+    let share = (1 + queue.len() / threads).min(most.max(1));
+    taken.reserve_exact(share);
+    taken.push(first);
+    while taken.len() < share {
+        match queue.try_recv() {
+            Ok(Some(job)) => taken.push(job),
+            Ok(None) => return false,
+            Err(_) => break,
+        }
+    }
+    true
 }
 
 /// Threads on which workers' calls are polled: a runtime of their own, so that a worker that computes delays no I/O.

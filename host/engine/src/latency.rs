@@ -21,7 +21,12 @@ impl Default for Latencies {
 impl Latencies {
     /// Counts one.
     pub fn record(&self, duration_ns: u64) {
-        self.counts[bucket(duration_ns)].fetch_add(1, Relaxed);
+        self.record_many(duration_ns, 1);
+    }
+
+    /// Counts so many of the same duration.
+    pub fn record_many(&self, duration_ns: u64, count: u64) {
+        self.counts[bucket(duration_ns)].fetch_add(count, Relaxed);
     }
 
     /// How many were counted.

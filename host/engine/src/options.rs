@@ -12,6 +12,8 @@ pub struct EngineOptions {
     pub chain_budget_ms: u64,
     /// Threads on which control handlers run.
     pub guest_threads: usize,
+    /// Events that a control handler is asked about in one call, at most; 1: each alone.
+    pub check_batch: usize,
     /// Threads on which observers run: how many observe at a time.
     pub observer_threads: usize,
     /// Threads on which workers compute. Workers that wait hold none.
@@ -38,6 +40,7 @@ impl Default for EngineOptions {
             publish_slots: 1_024,
             chain_budget_ms: 1_000,
             guest_threads: 4,
+            check_batch: 64,
             observer_threads: 10,
             worker_threads: 2,
             observer_batch: 256,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::sync::oneshot;
 use trackside_model::{
     catalogue::{self, Owner},
     control::{Admitted, DecisionPoint, DecisionRecord, Notice, Origin, Passed, Signal, Verdict},
@@ -170,7 +171,7 @@ impl Shared {
     pub(crate) async fn ask_about(self: &Arc<Self>, at_door: &AtDoor) -> Result<Asked, Answer> {
         let handlers = self.roster.load().handlers(&at_door.draft);
         if handlers.is_empty() {
-            return Ok(Asked::nobody(DecisionPoint::Publish));
+            return Ok(Asked::of(DecisionPoint::Publish, 0));
         }
         let asking = Asking {
             handlers,
@@ -182,8 +183,10 @@ impl Shared {
             principal: at_door.caller.principal.clone(),
             asked_at: Instant::now(),
         };
-        let shared = self.clone();
-        self.guest_threads.call(move || shared.ask(asking)).await.map_err(|error| Answer::busy(error.to_string(), 50))
+        let (tell, told) = oneshot::channel();
+        self.ask(asking, Box::new(move |asked| drop(tell.send(asked)))).map_err(|error| Answer::busy(error.to_string(), 50))?;
+        // A thread tells everybody whose question it has taken.
+        told.await.map_err(|_| Answer::busy("the host could not ask its control handlers", 50))
     }
 
     /// Appends what was let through, or what is to be told of it; the answer holds once the ticket is durable.

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use arc_swap::ArcSwapOption;
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use trackside_model::{
     breaker::{Breaker, BreakerState, Permission, Transition},
+    control::{Handler, Judged, next_batch},
     event::Text,
     plugin::PluginInfo,
     ports::{Fault, FaultKind, Guest},
@@ -22,6 +23,9 @@ use crate::{bypass::Bypass, clock, latency::Latencies};
 /// A plugin version in service.
 pub(crate) struct Slot {
     guest: Arc<dyn Guest>,
+    handler: Handler,
+    /// Events that its next call may be about, if it takes many.
+    batch: AtomicUsize,
     breaker: Mutex<Breaker>,
     bypass: ArcSwapOption<Bypass>,
     calls: AtomicU64,
@@ -72,6 +76,9 @@ impl Slot {
     pub(crate) fn new(guest: Arc<dyn Guest>) -> Self {
         let breaker = Breaker::new(guest.info().breaker);
         Self {
+            handler: Handler::of(guest.info()),
+            // The first calls say how much more it can be given.
+            batch: AtomicUsize::new(1),
             guest,
             breaker: Mutex::new(breaker),
             bypass: ArcSwapOption::empty(),
@@ -84,6 +91,30 @@ impl Slot {
 
     pub(crate) fn info(&self) -> &PluginInfo {
         self.guest.info()
+    }
+
+    /// What a chain knows of it.
+    pub(crate) fn handler(&self) -> &Handler {
+        &self.handler
+    }
+
+    /// Whether it is asked before this other one.
+    pub(crate) fn stands_before(&self, other: &Self) -> bool {
+        (self.info().priority, self.name()) < (other.info().priority, other.name())
+    }
+
+    /// Events that its next call may be about.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch.load(Relaxed)
+    }
+
+    /// Takes note of how a call went that could have been about many events.
+    pub(crate) fn judged(&self, judged: Judged, most: usize) {
+        let now = self.batch();
+        let next = next_batch(now, judged, self.info().limits.timeout_ms, most);
+        if next != now {
+            self.batch.store(next, Relaxed);
+        }
     }
 
     pub(crate) fn guest(&self) -> &Arc<dyn Guest> {
@@ -126,10 +157,11 @@ impl Slot {
         }
     }
 
-    /// Takes note of a call. Cancelled calls say nothing about the plugin.
-    pub(crate) fn called(&self, fault: Option<&Fault>, duration_ns: u64, now: Timestamp) -> Option<Transition> {
-        self.calls.fetch_add(1, Relaxed);
-        self.latencies.record(duration_ns);
+    /// Takes note of a call about so many events, each of which counts as one with its share of the time. Cancelled calls say nothing about
+    /// the plugin.
+    pub(crate) fn called(&self, fault: Option<&Fault>, duration_ns: u64, events: u64, now: Timestamp) -> Option<Transition> {
+        self.calls.fetch_add(events, Relaxed);
+        self.latencies.record_many(duration_ns / events.max(1), events);
         match fault {
             None => self.breaker.lock().success(now),
             Some(fault) if fault.kind == FaultKind::Cancelled => {

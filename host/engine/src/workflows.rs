@@ -18,7 +18,7 @@ use trackside_model::{
 use trackside_store::{AppendError, Appended, Batch, Entry, Flush, Identity, Ticket, WorkflowChange};
 
 use crate::{
-    chain::Asking,
+    chain::{Asked, Asking},
     clock,
     engine::Shared,
     outbox,
@@ -339,21 +339,22 @@ fn ask(shared: &Arc<Shared>, question: Question) {
 
 fn ask_on_thread(shared: &Arc<Shared>, key: QuestionKey, asking: Asking, reruns: u32) {
     let (on_thread, again) = (shared.clone(), key.clone());
-    let asked = shared.guest_threads.send(move || {
-        let cause = Arc::new(asking.event.clone());
-        let (verdict, record, outboxes) = on_thread.ask(asking.clone()).conclude();
+    let repeated = asking.clone();
+    let tell = move |asked: Asked| {
+        let cause = Arc::new(repeated.event.clone());
+        let (verdict, record, outboxes) = asked.conclude();
         let key_again = key.clone();
         let released = (!outboxes.is_empty()).then(|| Released {
             cause,
             outboxes,
             again: Box::new(move |shared| match reruns {
                 0 => answer_later(shared, key_again, CHANGED_UNDER_HANDLERS.to_owned()),
-                _ => ask_on_thread(shared, key_again, asking, reruns - 1),
+                _ => ask_on_thread(shared, key_again, repeated, reruns - 1),
             }),
         });
         on_thread.tell_loop(Message::Input(Box::new(Input::Answer { key, verdict, record }), released));
-    });
-    if let Err(overloaded) = asked {
+    };
+    if let Err(overloaded) = shared.ask(asking, Box::new(tell)) {
         answer_later(shared, again, overloaded.to_string());
     }
 }

@@ -1,9 +1,13 @@
-//! The packed form of events (`wit/trackside-packed`): one buffer that a whole chain shares.
+//! The packed form of events and of batches of them (`wit/trackside-packed`): one buffer that a whole chain shares.
 //! The layout is written down in the WIT; the SDK holds the reading half, and a differential test holds the two together.
 
-use crate::event::Event;
+use crate::{control::CheckContext, event::Event};
 
 const HEADER_BYTES: usize = 76;
+/// Bytes of a batch's count.
+const COUNT_BYTES: usize = 4;
+/// Bytes of an event's place in the table of a batch for a control handler.
+const CHECK_PLACE_BYTES: usize = 16;
 
 /// One event.
 pub fn event(event: &Event, principal: Option<&str>) -> Vec<u8> {
@@ -15,16 +19,42 @@ pub fn event(event: &Event, principal: Option<&str>) -> Vec<u8> {
 /// A batch: a count, the offset of each event, the events.
 pub fn batch<'a>(events: impl ExactSizeIterator<Item = &'a Event>) -> Vec<u8> {
     let count = events.len();
-    let mut buffer = Vec::with_capacity(4 + count * 512);
+    let mut buffer = Vec::with_capacity(COUNT_BYTES + count * 512);
     buffer.extend(as_u32(count).to_le_bytes());
-    buffer.resize(4 + 4 * count, 0);
+    buffer.resize(COUNT_BYTES + 4 * count, 0);
     for (index, event) in events.enumerate() {
         let offset = as_u32(buffer.len());
-        buffer[4 + 4 * index..8 + 4 * index].copy_from_slice(&offset.to_le_bytes());
+        buffer[COUNT_BYTES + 4 * index..][..4].copy_from_slice(&offset.to_le_bytes());
         push(&mut buffer, event, None);
         buffer.resize(buffer.len().next_multiple_of(4), 0);
     }
     buffer
+}
+
+/// A batch for a control handler: a count, the place of each event with what is known about its decision, the events, packed before.
+pub fn checks<'a>(asked: impl ExactSizeIterator<Item = (&'a [u8], &'a CheckContext)> + Clone) -> Vec<u8> {
+    let bodies_at = COUNT_BYTES + CHECK_PLACE_BYTES * asked.len();
+    let bodies: usize = asked.clone().map(|(event, _)| event.len().next_multiple_of(4)).sum();
+    let mut buffer = Vec::with_capacity(bodies_at + bodies);
+    buffer.extend(as_u32(asked.len()).to_le_bytes());
+    let mut offset = bodies_at;
+    for (event, context) in asked.clone() {
+        buffer.extend(as_u32(offset).to_le_bytes());
+        buffer.extend(context.attempt.to_le_bytes());
+        buffer.extend(u32::try_from(context.elapsed_ms).unwrap_or(u32::MAX).to_le_bytes());
+        buffer.extend([context.point.ordinal(), context.origin.ordinal(), 0, 0]);
+        offset += event.len().next_multiple_of(4);
+    }
+    for (event, _) in asked {
+        buffer.extend(event);
+        buffer.resize(buffer.len().next_multiple_of(4), 0);
+    }
+    buffer
+}
+
+/// Bytes of such a batch besides its events', padding included.
+pub fn checks_table_bytes(count: usize) -> u64 {
+    (COUNT_BYTES + (CHECK_PLACE_BYTES + 3) * count) as u64
 }
 
 fn as_u32(number: usize) -> u32 {

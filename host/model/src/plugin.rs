@@ -23,7 +23,7 @@ impl Digest {
 
     /// The first 12 hexadecimal digits: enough for people to tell versions apart.
     pub fn short(&self) -> String {
-        self.to_string()[..12].to_owned()
+        self.0[..6].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -282,6 +282,9 @@ pub struct PluginInfo {
     pub priority: i32,
     /// What its faults do.
     pub on_fault: OnFault,
+    /// Whether its control handler judges many events in one call. A call of one that reaches for its kv, publishes or schedules is about one
+    /// event, since what it wants happens with that event or not at all.
+    pub batches: bool,
     /// Kinds of task for its worker.
     pub methods: Vec<Method>,
     /// Instances that work at a time.

@@ -1,7 +1,12 @@
 //! The two ports where engine and plugin host meet: [`Guest`], by which the host calls a plugin, and [`HostCalls`], by which a plugin
 //! calls the host. Both sides know these types and not each other.
 
-use std::{future::Future, pin::Pin, sync::Arc, sync::OnceLock};
+use std::{
+    borrow::Cow,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -22,23 +27,76 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Debug)]
 pub struct Subject<'a> {
     /// The event.
-    pub event: &'a Event,
+    pub event: Cow<'a, Event>,
     /// Who published or submitted.
-    pub principal: Option<&'a str>,
+    pub principal: Option<Text>,
     packed: OnceLock<Box<[u8]>>,
 }
 
 impl<'a> Subject<'a> {
     /// A subject whose packed form nobody has needed yet.
-    pub fn new(event: &'a Event, principal: Option<&'a str>) -> Self {
-        Self { event, principal, packed: OnceLock::new() }
+    pub fn new(event: &'a Event, principal: Option<&str>) -> Self {
+        Self { event: Cow::Borrowed(event), principal: principal.map(Text::from), packed: OnceLock::new() }
+    }
+
+    /// The same, of an event that it keeps.
+    pub fn owned(event: Event, principal: Option<Text>) -> Subject<'static> {
+        Subject { event: Cow::Owned(event), principal, packed: OnceLock::new() }
     }
 
     /// The packed form (`wit/trackside-packed`).
     pub fn packed(&self) -> &[u8] {
-        self.packed.get_or_init(|| packed::event(self.event, self.principal).into_boxed_slice())
+        self.packed.get_or_init(|| packed::event(&self.event, self.principal.as_deref()).into_boxed_slice())
     }
 }
+
+/// Several events that one handler judges in one call, each as if it were alone. It serves one handler after the other, for as long as
+/// the same events, unchanged, are what they are asked about.
+#[derive(Debug)]
+pub struct CheckBatch {
+    asked: Vec<(Arc<Subject<'static>>, CheckContext)>,
+    names: Arc<[(Uuid, Text)]>,
+    packed: OnceLock<Box<[u8]>>,
+}
+
+impl CheckBatch {
+    /// A batch of these events, each with what is known about its decision now.
+    pub fn new(asked: Vec<(Arc<Subject<'static>>, CheckContext)>) -> Self {
+        let names = asked.iter().map(|(subject, _)| (subject.event.event_id, subject.event.correlation_id.clone())).collect();
+        Self { asked, names, packed: OnceLock::new() }
+    }
+
+    /// The events, each with what was known about its decision when the batch was made.
+    pub fn asked(&self) -> &[(Arc<Subject<'static>>, CheckContext)] {
+        &self.asked
+    }
+
+    /// Id and correlation of each event.
+    pub fn names(&self) -> &Arc<[(Uuid, Text)]> {
+        &self.names
+    }
+
+    /// The packed form (`wit/trackside-packed`). It has the bytes of these events and of no others: what a handler was not asked about, or
+    /// what stood in an event before somebody amended it, is not there to be found.
+    pub fn packed(&self) -> &[u8] {
+        self.packed
+            .get_or_init(|| packed::checks(self.asked.iter().map(|(subject, context)| (subject.packed(), context))).into_boxed_slice())
+    }
+}
+
+/// What has changed since a batch was made.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchTurn {
+    /// The host's clock.
+    pub now: Timestamp,
+    /// Milliseconds since the batch was made: what is to be added to each `elapsed_ms`.
+    pub since_ms: u64,
+    /// Left to answer in, for all of them together.
+    pub remaining_ms: u64,
+}
+
+/// The answers other than a plain proceed, each with its event's place in the batch, in that order.
+pub type BatchVerdicts = Vec<(usize, Signal)>;
 
 /// What an observer is told besides the events.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +224,21 @@ pub struct Usage {
     pub fuel: u64,
 }
 
+impl Usage {
+    /// What both used.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { duration_ns: self.duration_ns.saturating_add(other.duration_ns), fuel: self.fuel.saturating_add(other.fuel) }
+    }
+
+    /// The share of one of `count`.
+    #[must_use]
+    pub fn share(self, count: usize) -> Self {
+        let count = count.max(1) as u64;
+        Self { duration_ns: self.duration_ns / count, fuel: self.fuel / count }
+    }
+}
+
 /// A publish that waits for its call to end well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutboxPublish {
@@ -250,6 +323,20 @@ impl Outbox {
     pub fn is_empty(&self) -> bool {
         self.publishes.is_empty() && self.kv_writes.is_empty() && self.cancelled.is_empty()
     }
+
+    /// Whether nothing is to happen, and nothing was looked at that the answer rests on.
+    pub fn is_untouched(&self) -> bool {
+        self.is_empty() && self.kv_reads.is_empty()
+    }
+
+    /// Adds what another call wants, after what this one does.
+    fn append(&mut self, other: Self) {
+        let Self { publishes, kv_writes, kv_reads, cancelled } = other;
+        self.publishes.extend(publishes);
+        self.kv_writes.extend(kv_writes);
+        self.kv_reads.extend(kv_reads);
+        self.cancelled.extend(cancelled);
+    }
 }
 
 /// How one guarded call ended.
@@ -270,6 +357,26 @@ pub trait Guest: Send + Sync + 'static {
 
     /// Asks the control handler. Blocks, for `context.remaining_ms` at the most: call it on a guest thread.
     fn check(&self, subject: &Subject<'_>, context: &CheckContext) -> CallReport<Signal>;
+
+    /// Asks the control handler about several events in one call. Only where [`PluginInfo::batches`] says so is this less work than
+    /// asking one by one, which is what it does if it is not written anew. A fault ends it for all of them.
+    fn check_batch(&self, batch: &CheckBatch, turn: &BatchTurn) -> CallReport<BatchVerdicts> {
+        let mut all = CallReport { outcome: Ok(Vec::new()), outbox: Outbox::default(), usage: Usage::default() };
+        for (place, (subject, context)) in batch.asked().iter().enumerate() {
+            let elapsed_ms = context.elapsed_ms + turn.since_ms;
+            let context = CheckContext { now: turn.now, elapsed_ms, remaining_ms: turn.remaining_ms, ..context.clone() };
+            let report = self.check(subject, &context);
+            all.usage = all.usage.and(report.usage);
+            match (report.outcome, &mut all.outcome) {
+                (Ok(Signal::Proceed(None)), _) => {}
+                (Ok(signal), Ok(verdicts)) => verdicts.push((place, signal)),
+                (Ok(_), Err(_)) => unreachable!("the first fault ends it"),
+                (Err(fault), _) => return CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: all.usage },
+            }
+            all.outbox.append(report.outbox);
+        }
+        all
+    }
 
     /// Hands a batch to the observer. Blocks, for the plugin's deadline at the most: call it on a guest thread.
     fn observe(&self, events: &[Arc<Event>], delivery: &Delivery) -> CallReport<Result<(), String>>;

@@ -23,6 +23,8 @@ pub(crate) struct Terms {
     pub(crate) timeout_ms: u64,
     pub(crate) now: Timestamp,
     pub(crate) cause: Cause,
+    /// What it may use.
+    pub(crate) fuel: u64,
 }
 
 /// Calls a guest on this thread. Comes back within the deadline, whatever the guest does.
@@ -95,13 +97,13 @@ fn ns_since(started: Instant) -> u64 {
 pub(crate) fn begin(store: &mut Store<State>, started: Instant, terms: Terms) -> wasmtime::Result<()> {
     let state = store.data_mut();
     state.limiter.refused = None;
-    state.call = Call::new(started, terms.timeout_ms, terms.now, terms.cause);
+    state.call = Call::new(started, terms.timeout_ms, terms.now, terms.cause, terms.fuel);
     arm(store, started)
 }
 
 /// Takes stock of a call: the outcome by its true name, the outbox only if there was no fault.
 pub(crate) fn end<T>(store: &mut Store<State>, answer: wasmtime::Result<T>, started: Instant) -> CallReport<T> {
-    let fuel = store.data().core.limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
+    let fuel = store.data().call.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
     let state = store.data_mut();
     let duration_ns = ns_since(started);
     let outcome = match answer {

@@ -187,6 +187,26 @@ pub(crate) fn packed_signal(signal: packed::Signal) -> wasmtime::Result<Signal> 
     })
 }
 
+/// The answers of a batch, as many as were announced, each about another of its events, in their order.
+pub(crate) fn verdicts(answers: Vec<(u32, packed::Signal)>, announced: u32, asked: usize) -> wasmtime::Result<Vec<(usize, Signal)>> {
+    if answers.len() != announced as usize {
+        let given = answers.len();
+        return Err(fault::malformed(format!("it announced {announced} verdicts about a batch and gave {given}")));
+    }
+    let mut next = 0;
+    let in_order = answers.into_iter().map(|(place, answer)| {
+        let place = place as usize;
+        if place < next || place >= asked {
+            return Err(fault::malformed(format!(
+                "it gave a verdict about event {place} of a batch of {asked}, out of order or beyond it"
+            )));
+        }
+        next = place + 1;
+        Ok((place, packed_signal(answer)?))
+    });
+    in_order.collect()
+}
+
 /// The metadata of a task, as its record borrows it.
 pub(crate) fn task_metadata(task: &TaskCall) -> Vec<(&str, &str)> {
     task.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()

@@ -86,7 +86,7 @@ async fn call_describe(role: &Role<description::Guest>, now: Timestamp) -> CallR
         Err(fault) => return call::unanswered(started, fault),
     };
     let Live { store, exports } = &mut live;
-    let terms = Terms { timeout_ms: DESCRIBE_TIMEOUT_MS, now, cause: Cause::None };
+    let terms = Terms { timeout_ms: DESCRIBE_TIMEOUT_MS, now, cause: Cause::None, fuel: DESCRIBE_FUEL };
     let answer = match call::begin(store, started, terms) {
         Ok(()) => exports.call_describe(&mut *store).await,
         Err(error) => Err(error),
@@ -176,6 +176,13 @@ pub(crate) fn effect_class(outline: &Outline, grants: &Grants, memoryless: bool)
         || uses(grants.random, "wasi:random/")
         || !memoryless;
     if stateful { EffectClass::Stateful } else { EffectClass::Pure }
+}
+
+/// Whether many events may be judged in one call: nothing that a call wants could be told apart by event, and nothing may be left from one
+/// event to the next where each call is to meet a fresh instance.
+pub(crate) fn may_batch(outline: &Outline, roles: Roles, fresh: bool) -> bool {
+    let wants = ["trackside:plugin/kv@", "trackside:plugin/events@", "trackside:plugin/schedule@"];
+    roles.control && !fresh && !wants.into_iter().any(|interface| outline.imports(interface))
 }
 
 /// What a fault does: the operator's word, else by whether the plugin calls itself critical.

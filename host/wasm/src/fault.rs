@@ -102,7 +102,7 @@ fn of_trap(trap: Trap, state: &State) -> Fault {
             allowed: STACK_BYTES,
         },
         Trap::OutOfFuel => {
-            let allowed = state.core.limits.fuel;
+            let allowed = state.call.fuel;
             Fault { kind: FaultKind::Fuel, message: format!("it burnt all of its {allowed} fuel"), used: allowed, allowed }
         }
         Trap::Interrupt => deadline(state.call.started, state.call.timeout_ms),

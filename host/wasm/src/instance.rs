@@ -68,6 +68,13 @@ impl RoleExports for ControlExports {
     }
 }
 
+impl Role<ControlExports> {
+    /// Whether it has the shape that costs less, which is the one that takes many events in a call.
+    pub(crate) fn is_packed(&self) -> bool {
+        matches!(self.indices, ControlIndices::Packed(_))
+    }
+}
+
 /// An observer, in the shape that costs less if the component has both.
 pub(crate) enum ObserverExports {
     Packed(packed::observer::Guest),
@@ -173,7 +180,7 @@ impl<R: RoleExports> Role<R> {
         let wasi = wasi::context(&stdio, &self.folders).map_err(|error| fault::plain(FaultKind::Unavailable, format!("{error:#}")))?;
         let limiter = Limiter::new(limits);
         let result_bytes = usize::try_from(limits.result_bytes).unwrap_or(usize::MAX);
-        let call = Call::new(started, timeout_ms, Timestamp::default(), Cause::None);
+        let call = Call::new(started, timeout_ms, Timestamp::default(), Cause::None, limits.fuel);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let state = State { limiter, call, stdio, wasi, table, core, suspends };
@@ -196,8 +203,8 @@ fn live<R>(made: wasmtime::Result<R>, store: Store<State>) -> Result<Live<R>, Fa
 
 /// Gives the store a call's fuel, and has it look at the clock before the call's time is up. `now` is a recent reading of the clock.
 pub(crate) fn arm(store: &mut Store<State>, now: Instant) -> wasmtime::Result<()> {
-    let fuel = store.data().core.limits.fuel;
     let state = store.data();
+    let fuel = state.call.fuel;
     let ticks = if state.suspends { YIELD_TICKS } else { ticks_until(state.call.deadline.saturating_duration_since(now)) };
     store.set_fuel(fuel)?;
     store.set_epoch_deadline(ticks);

@@ -192,6 +192,7 @@ impl PluginHost {
             controls: settings.controls.clone().unwrap_or_else(|| described.controls.clone()),
             priority: settings.priority.unwrap_or(described.priority),
             on_fault: describe::on_fault(settings, &described),
+            batches: describe::may_batch(&source.outline, roles, settings.fresh),
             methods: described.methods.clone(),
             workers: settings.workers.unwrap_or(1),
             breaker: settings.breaker(),
@@ -254,6 +255,7 @@ impl PluginHost {
         let instance = |fault| LoadProblem::Fault { what: "making its first instance", fault };
         if let (true, Some(pre)) = (roles.control, &pre) {
             let role = Role::new(Arc::clone(&core), pre.clone(), Vec::new()).map_err(link_problem)?;
+            plugin.info.batches &= role.is_packed();
             let pool = Pool::new(role, pools.control, fresh);
             pool.warm(warm_ms).map_err(instance)?;
             plugin.control = Some(pool);

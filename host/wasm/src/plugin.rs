@@ -9,7 +9,8 @@ use trackside_model::{
     json::Json,
     packed,
     plugin::PluginInfo,
-    ports::{BoxFuture, CallReport, Delivery, Failure, FaultKind, Guest, Outbox, Subject, TaskCall},
+    ports::{BatchTurn, BatchVerdicts, BoxFuture, CallReport, CheckBatch, Delivery, Failure, FaultKind, Guest, Outbox, Subject, TaskCall},
+    time::Timestamp,
 };
 
 use crate::{
@@ -35,6 +36,13 @@ fn no_role<T>(name: &str, role: &str) -> CallReport<T> {
     call::unanswered(Instant::now(), fault::plain(FaultKind::Unavailable, format!("{name} has no {role}")))
 }
 
+impl Plugin {
+    /// The terms of a call about one thing.
+    fn terms(&self, timeout_ms: u64, now: Timestamp, cause: Cause) -> Terms {
+        Terms { timeout_ms, now, cause, fuel: self.info.limits.fuel }
+    }
+}
+
 fn too_large<T>(used: u64, allowed: u64) -> CallReport<T> {
     call::unanswered(Instant::now(), fault::argument_bytes(used, allowed))
 }
@@ -46,7 +54,7 @@ impl Guest for Plugin {
 
     fn check(&self, subject: &Subject<'_>, context: &CheckContext) -> CallReport<Signal> {
         let Some(pool) = &self.control else { return no_role(&self.info.name, "control handler") };
-        let bytes = convert::event_bytes(subject.event);
+        let bytes = convert::event_bytes(&subject.event);
         if bytes > self.info.limits.argument_bytes {
             return too_large(bytes, self.info.limits.argument_bytes);
         }
@@ -57,7 +65,20 @@ impl Guest for Plugin {
             point: context.point.ordinal(),
             attempt: context.attempt,
         };
-        guarded(pool, Terms { timeout_ms, now: context.now, cause }, |live| check(live, subject, context, timeout_ms))
+        guarded(pool, self.terms(timeout_ms, context.now, cause), |live| check(live, subject, context, timeout_ms))
+    }
+
+    fn check_batch(&self, batch: &CheckBatch, turn: &BatchTurn) -> CallReport<BatchVerdicts> {
+        let Some(pool) = &self.control else { return no_role(&self.info.name, "control handler") };
+        let (bytes, count) = (batch.packed().len() as u64, batch.asked().len());
+        if bytes > self.info.limits.argument_bytes.saturating_add(packed::checks_table_bytes(count)) {
+            return too_large(bytes, self.info.limits.argument_bytes);
+        }
+        let timeout_ms = turn.remaining_ms.min(self.info.limits.timeout_ms);
+        // Each event has the fuel that it would have alone.
+        let fuel = self.info.limits.fuel.saturating_mul(count as u64);
+        let terms = Terms { timeout_ms, now: turn.now, cause: Cause::Checks(Arc::clone(batch.names())), fuel };
+        guarded(pool, terms, |live| check_batch(live, batch, turn, timeout_ms))
     }
 
     fn observe(&self, events: &[Arc<Event>], delivery: &Delivery) -> CallReport<Result<(), String>> {
@@ -71,7 +92,7 @@ impl Guest for Plugin {
             events: events.iter().map(|event| (event.event_id, Arc::clone(&event.correlation_id))).collect(),
             last_sequence: events.last().map_or(0, |event| event.sequence_number),
         };
-        let mut report = guarded(pool, Terms { timeout_ms, now: delivery.now, cause }, |live| observe(live, events, delivery, timeout_ms));
+        let mut report = guarded(pool, self.terms(timeout_ms, delivery.now, cause), |live| observe(live, events, delivery, timeout_ms));
         if matches!(report.outcome, Ok(Err(_))) {
             // The batch was not taken: it comes again, and so does what it would have caused.
             report.outbox = Outbox::default();
@@ -88,7 +109,7 @@ impl Guest for Plugin {
             }
             // An attempt's own time is the scheduler's to keep: it is no fault of the plugin's when that is up.
             let timeout_ms = self.info.limits.timeout_ms;
-            let terms = Terms { timeout_ms, now: pool.role.core.calls.now(), cause: Cause::Task(Arc::new(task.clone())) };
+            let terms = self.terms(timeout_ms, pool.role.core.calls.now(), Cause::Task(Arc::new(task.clone())));
             guarded_run(pool, terms, task).await
         })
     }
@@ -117,10 +138,26 @@ pub(crate) fn check(
             if answered { convert::packed_signal(guest.call_verdict(store)?) } else { Ok(Signal::Proceed(None)) }
         }
         ControlExports::Record(guest) => {
-            let texts = RecordTexts::new(subject.event);
-            let context = convert::context(context, subject.principal, remaining_ms);
+            let texts = RecordTexts::new(&subject.event);
+            let context = convert::context(context, subject.principal.as_deref(), remaining_ms);
             convert::signal(guest.call_check(store, texts.record(), context)?)
         }
+    }
+}
+
+fn check_batch(
+    live: &mut Live<ControlExports>,
+    batch: &CheckBatch,
+    turn: &BatchTurn,
+    remaining_ms: u64,
+) -> wasmtime::Result<BatchVerdicts> {
+    let Live { store, exports } = live;
+    let ControlExports::Packed(guest) = exports else {
+        return Err(fault::malformed("only a handler of the packed shape judges many events in one call".to_owned()));
+    };
+    match guest.call_check_batch(&mut *store, turn.now.0, remaining_ms, turn.since_ms, batch.packed())? {
+        0 => Ok(Vec::new()),
+        announced => convert::verdicts(guest.call_verdicts(store)?, announced, batch.asked().len()),
     }
 }
 

@@ -68,7 +68,7 @@ fn prepare<R>(live: &mut Live<R>) -> Result<(), Fault> {
 }
 
 fn open<R>(live: &mut Live<R>) -> Result<(), Fault> {
-    let terms = Terms { timeout_ms: TIMEOUT_MS, now: Timestamp::default(), cause: Cause::None };
+    let terms = Terms { timeout_ms: TIMEOUT_MS, now: Timestamp::default(), cause: Cause::None, fuel: live.store.data().core.limits.fuel };
     call::begin(&mut live.store, Instant::now(), terms).map_err(|error| fault::of_error(&error, live.store.data()))
 }
 
@@ -143,8 +143,8 @@ impl RawControl {
     pub fn check_record(&mut self, subject: &Subject<'_>, context: &CheckContext) -> Result<Signal, Fault> {
         prepare(&mut self.record)?;
         let Live { store, exports } = &mut self.record;
-        let texts = RecordTexts::new(subject.event);
-        let record_context = convert::context(context, subject.principal, context.remaining_ms);
+        let texts = RecordTexts::new(&subject.event);
+        let record_context = convert::context(context, subject.principal.as_deref(), context.remaining_ms);
         let signal = exports.0.call_check(&mut *store, texts.record(), record_context).and_then(convert::signal);
         signal.map_err(|error| fault::of_error(&error, store.data()))
     }

@@ -67,8 +67,10 @@ pub(crate) enum Cause {
     None,
     /// One event, at a decision point.
     Check { event_id: Uuid, correlation_id: Text, point: u8, attempt: u32 },
+    /// Several events at decision points: id and correlation of each.
+    Checks(Arc<[(Uuid, Text)]>),
     /// A batch: id and correlation of each event, and the place of the last one in the log.
-    Batch { events: Vec<(Uuid, Text)>, last_sequence: u64 },
+    Batch { events: Arc<[(Uuid, Text)]>, last_sequence: u64 },
     /// A task.
     Task(Arc<TaskCall>),
 }
@@ -80,7 +82,7 @@ impl Cause {
             Self::None => "",
             Self::Check { correlation_id, .. } => correlation_id,
             Self::Task(task) => &task.correlation_id,
-            Self::Batch { events, .. } => {
+            Self::Checks(events) | Self::Batch { events, .. } => {
                 let named = id.and_then(|id| Uuid::parse_str(id).ok()).and_then(|id| events.iter().find(|(event, _)| *event == id));
                 named.or(events.last()).map_or("", |(_, correlation)| correlation)
             }
@@ -94,7 +96,7 @@ impl Cause {
             Self::None => None,
             Self::Check { event_id, .. } => Some(*event_id),
             Self::Task(task) => parsed(&task.cause),
-            Self::Batch { events, .. } => match id {
+            Self::Checks(events) | Self::Batch { events, .. } => match id {
                 None => events.last().map(|(event, _)| *event),
                 Some(id) => {
                     let id = parsed(id)?;
@@ -114,6 +116,8 @@ impl Cause {
         match self {
             Self::None => "describe".to_owned(),
             Self::Check { point, attempt, .. } => format!("check {point} {attempt}"),
+            // No call that wants something to happen judges many events: nothing is derived from this.
+            Self::Checks(_) => "checks".to_owned(),
             Self::Batch { .. } => "observe".to_owned(),
             Self::Task(task) => format!("run {}", task.idempotency_key),
         }
@@ -127,6 +131,8 @@ pub(crate) struct Call {
     pub(crate) deadline: Instant,
     /// Milliseconds from `started` to `deadline`.
     pub(crate) timeout_ms: u64,
+    /// What it may use.
+    pub(crate) fuel: u64,
     /// The host's clock at the start.
     pub(crate) now: Timestamp,
     pub(crate) cause: Cause,
@@ -147,9 +153,10 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(started: Instant, timeout_ms: u64, now: Timestamp, cause: Cause) -> Self {
+    pub(crate) fn new(started: Instant, timeout_ms: u64, now: Timestamp, cause: Cause, fuel: u64) -> Self {
         Self {
             started,
+            fuel,
             deadline: started + Duration::from_millis(timeout_ms),
             timeout_ms,
             now,

@@ -3,7 +3,8 @@
 
 use crate::bindings::{control, health, host::trackside::plugin::types, observer};
 use crate::event::Events;
-use crate::packed::{Field, View};
+use crate::log;
+use crate::packed::{self, Field, View};
 use crate::{Context, Control, Delivery, Description, Event, Failure, Health, Methods, Observer, Origin, Point, Signal, Task};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -19,6 +20,8 @@ use observer::exports::trackside::plugin::observer as record_observer;
 thread_local! {
     /// The answer that waits between `check` and `verdict`.
     static VERDICT: Cell<Option<Signal>> = const { Cell::new(None) };
+    /// The answers that wait between `check_batch` and `verdicts`, each with its event's place.
+    static VERDICTS: Cell<Vec<(u32, Signal)>> = const { Cell::new(Vec::new()) };
     /// The text that waits between `observe` and `failure`.
     static FAILURE: Cell<Option<String>> = const { Cell::new(None) };
 }
@@ -154,6 +157,33 @@ impl<P: Control> packed_control::Guest for Role<P> {
     fn verdict() -> packed_control::Signal {
         // The host asks only after `check` has said that an answer waits.
         VERDICT.take().unwrap_or(Signal::Proceed(None)).into_packed()
+    }
+
+    fn check_batch(now: u64, remaining_ms: u64, since_ms: u64, asked: Vec<u8>) -> u32 {
+        let mut verdicts = Vec::new();
+        for (place, asked) in (0..).zip(packed::asked(&asked)) {
+            let context = Context {
+                point: Point::from_ordinal(asked.point),
+                attempt: asked.attempt,
+                now_ns: now,
+                elapsed_ms: asked.elapsed_ms + since_ms,
+                remaining_ms,
+                origin: Origin::from_ordinal(asked.origin),
+                principal: asked.event.optional(Field::Principal),
+            };
+            let event = Event::packed(asked.event);
+            match log::about(&event, || P::check(&event, &context)) {
+                Signal::Proceed(None) => {}
+                signal => verdicts.push((place, signal)),
+            }
+        }
+        let announced = verdicts.len() as u32;
+        VERDICTS.set(verdicts);
+        announced
+    }
+
+    fn verdicts() -> Vec<(u32, packed_control::Signal)> {
+        VERDICTS.take().into_iter().map(|(place, signal)| (place, signal.into_packed())).collect()
     }
 }
 

@@ -96,6 +96,33 @@ impl<'a> View<'a> {
     }
 }
 
+/// Bytes of an event's place in a batch for a control handler.
+const CHECK_PLACE_BYTES: usize = 16;
+
+/// What is known about the decision on one event of a batch.
+pub(crate) struct Asked<'a> {
+    pub(crate) event: View<'a>,
+    pub(crate) point: u8,
+    pub(crate) origin: u8,
+    pub(crate) attempt: u32,
+    /// When the batch was made.
+    pub(crate) elapsed_ms: u64,
+}
+
+/// The events of a batch for a control handler, in the order of its table.
+pub(crate) fn asked(buffer: &[u8]) -> impl Iterator<Item = Asked<'_>> {
+    let (count, rest) = buffer.split_first_chunk::<4>().unwrap_or_else(|| malformed());
+    let table_bytes = u32_at(count, 0).checked_mul(CHECK_PLACE_BYTES).unwrap_or_else(|| malformed());
+    let table = rest.get(..table_bytes).unwrap_or_else(|| malformed());
+    table.chunks_exact(CHECK_PLACE_BYTES).map(|place| Asked {
+        event: View::new(buffer.get(u32_at(place, 0)..).unwrap_or_else(|| malformed())),
+        attempt: u32_at(place, 4) as u32,
+        elapsed_ms: u32_at(place, 8) as u64,
+        point: place[12],
+        origin: place[13],
+    })
+}
+
 /// A batch of packed events: a count, that many offsets, then the events.
 #[derive(Clone, Copy)]
 pub(crate) struct Batch<'a> {

@@ -5,7 +5,13 @@ use std::sync::atomic::Ordering::SeqCst;
 use expect_test::expect;
 use serde_json::{Value, json};
 use trackside_engine::Outcome;
-use trackside_model::{control::Signal, event::Incoming, json::Json, plugin::OnFault, workflow::WorkflowStatus};
+use trackside_model::{
+    control::{CheckAnswer, Signal},
+    event::Incoming,
+    json::Json,
+    plugin::OnFault,
+    workflow::WorkflowStatus,
+};
 use uuid::Uuid;
 
 use crate::{publish::counting_under_change, support::*, workflows::echo};
@@ -178,7 +184,7 @@ fn what_a_command_says_cannot_be_replaced_and_trying_is_on_record() {
         assert_eq!(host.ended(answer.workflow_id.as_ref().unwrap()).tasks[0].result.as_ref().unwrap().as_str(), r#"{"n":1}"#);
         let records = host.engine().store().decisions(answer.sequence_number.unwrap()).unwrap();
         let check = &records[0].checks[0];
-        assert_eq!((&*check.answer, check.amended), ("fault", false));
+        assert_eq!((check.answer, check.amended), (CheckAnswer::Fault, false));
         assert_eq!(check.reason.as_deref(), Some("malformed answer: nobody may replace what a command says"));
         let host = Host::with([echo(), gate(OnFault::Fail)]);
         let held = host.try_submit(&definition().to_string(), &json!({"n": 1})).unwrap();

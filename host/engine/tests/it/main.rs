@@ -2,6 +2,7 @@
 //! All in one program, so that it is linked once.
 #![expect(clippy::unwrap_used, clippy::type_complexity, reason = "a test that cannot go on fails, and says where; cases are tables")]
 
+mod batches;
 mod commands;
 mod observers;
 mod outbox;

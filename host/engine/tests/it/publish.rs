@@ -13,7 +13,7 @@ use expect_test::{Expect, expect};
 use serde_json::json;
 use trackside_engine::{EngineOptions, Outcome};
 use trackside_model::{
-    control::Signal,
+    control::{Check, CheckAnswer, Signal},
     event::{EnvelopeLimits, Filter, Incoming, Severity},
     json::Json,
     ports::{FaultKind, HostCalls},
@@ -204,7 +204,7 @@ fn an_amendment_that_no_edge_could_have_sent_is_a_fault() {
     assert_eq!(told(&answer), "appended");
     assert_eq!(host.of_type("order:placed")[0].payload.as_str(), r#"{"n":1}"#);
     let records = host.engine().store().decisions(answer.sequence_number.unwrap()).unwrap();
-    assert_eq!(&*records[0].checks[0].answer, "fault");
+    assert_eq!(records[0].checks[0].answer, CheckAnswer::Fault);
     assert!(records[0].checks[0].reason.as_deref().unwrap().starts_with("malformed answer:"), "{records:?}");
 }
 
@@ -218,13 +218,13 @@ fn the_decision_record_keeps_who_looked_in_order_and_version() {
     let answer = host.publish(order(1));
     let records = host.engine().store().decisions(answer.sequence_number.unwrap()).unwrap();
     let [record] = &records[..] else { panic!("one record: {records:?}") };
-    let lines: Vec<String> =
-        record.checks.iter().map(|check| format!("{} {} {} {}", check.plugin, check.version, check.answer, check.amended)).collect();
+    let line = |check: &Check| format!("{} {} {:?} {}", check.by.plugin, check.by.version, check.answer, check.amended);
+    let lines: Vec<String> = record.checks.iter().map(line).collect();
     let version = |name: &str| trackside_model::plugin::Digest::of(name.as_bytes()).short();
     let expected = [
-        format!("first {} proceed false", version("first")),
-        format!("second {} proceed true", version("second")),
-        format!("third {} proceed false", version("third")),
+        format!("first {} Proceed false", version("first")),
+        format!("second {} Proceed true", version("second")),
+        format!("third {} Proceed false", version("third")),
     ];
     assert_eq!(lines, expected);
     assert_eq!(record.ended_by, None);
@@ -236,7 +236,7 @@ fn a_refusal_keeps_its_decision_record_beside_its_notice() {
     host.publish(order(1));
     let notice = &host.of_type("control:failed")[0];
     let records = host.engine().store().decisions(notice.sequence_number).unwrap();
-    assert_eq!(records[0].checks.iter().map(|check| &*check.answer).collect::<Vec<_>>(), ["proceed", "fail"]);
+    assert_eq!(records[0].checks.iter().map(|check| check.answer).collect::<Vec<_>>(), [CheckAnswer::Proceed, CheckAnswer::Fail]);
     assert_eq!(records[0].ended_by.as_deref(), Some("second"));
 }
 
@@ -402,7 +402,7 @@ fn a_chain_whose_budget_is_spent_asks_nobody_any_more() {
     assert_eq!(told(&answer), "appended", "a handler that is not asked has nothing against it");
     let records = host.engine().store().decisions(answer.sequence_number.unwrap()).unwrap();
     let late = &records[0].checks[1];
-    assert_eq!((&*late.answer, late.reason.as_deref()), ("not_asked", Some("the chain's 20 ms were spent before its turn")));
+    assert_eq!((late.answer, late.reason.as_deref()), (CheckAnswer::NotAsked, Some("the chain's 20 ms were spent before its turn")));
     assert_eq!(seen.len(), 0);
     let host = Host::tuned(options, [slow(), noting("late", 2, &seen).holding()]);
     assert_eq!(

@@ -24,6 +24,7 @@ fn plugin() -> PluginInfo {
         controls: types(&["order:*"]),
         priority: 100,
         on_fault: OnFault::Proceed,
+        batches: false,
         methods: vec![method("p/run")],
         workers: 1,
         limits: Limits::for_roles(roles),

@@ -1,12 +1,14 @@
 //! The chain: handlers are asked in order until one says something other than proceed.
 //! Sans-IO: the driver calls the guests and tells the chain each report; the chain says whether to go on, and at last the verdict.
 
-use super::{Check, DecisionPoint, DecisionRecord, Passed, Signal};
+use std::sync::Arc;
+
+use super::{Check, CheckAnswer, CheckedBy, DecisionPoint, DecisionRecord, Passed, Signal};
 use crate::{
     event::{Draft, Text},
     json::Json,
     plugin::{OnFault, PluginInfo},
-    ports::CallReport,
+    ports::{Fault, Usage},
 };
 
 /// Whether the driver asks the next handler.
@@ -41,6 +43,21 @@ pub enum Verdict {
     },
 }
 
+/// One version of a control handler, as a chain knows it.
+#[derive(Clone, Debug)]
+pub struct Handler {
+    by: Arc<CheckedBy>,
+    on_fault: OnFault,
+    backoff_ms: u64,
+}
+
+impl Handler {
+    /// This plugin's.
+    pub fn of(plugin: &PluginInfo) -> Self {
+        Self { by: Arc::new(CheckedBy::of(plugin)), on_fault: plugin.on_fault, backoff_ms: plugin.breaker.backoff_ms }
+    }
+}
+
 /// A chain under way.
 #[derive(Debug)]
 pub struct Chain {
@@ -52,86 +69,80 @@ pub struct Chain {
 impl Chain {
     /// A chain at a point, nobody asked yet.
     pub fn new(point: DecisionPoint) -> Self {
-        Self { amended: None, verdict: None, record: DecisionRecord { point, checks: Vec::new(), ended_by: None } }
+        Self::with_capacity(point, 0)
     }
 
-    /// Takes one handler's report. An amendment that is refused by `accept` is a malformed answer, which counts as a fault.
+    /// The same, with room for as many looks as there are handlers.
+    pub fn with_capacity(point: DecisionPoint, handlers: usize) -> Self {
+        Self { amended: None, verdict: None, record: DecisionRecord { point, checks: Vec::with_capacity(handlers), ended_by: None } }
+    }
+
+    /// Takes a plain proceed, by far the most frequent answer: nothing of it has to be looked at.
+    pub fn proceeded(&mut self, handler: &Handler, usage: Usage, batch: u32) -> ChainEnd {
+        let Usage { duration_ns, fuel } = usage;
+        let by = Arc::clone(&handler.by);
+        self.push(Check { by, answer: CheckAnswer::Proceed, reason: None, amended: false, batch, duration_ns, fuel })
+    }
+
+    /// Takes one handler's answer, or its fault. `batch` events were judged in the same call. An amendment that is refused by `accept` is a
+    /// malformed answer, which counts as a fault.
     pub fn answered(
         &mut self,
-        plugin: &PluginInfo,
-        report: &CallReport<Signal>,
+        handler: &Handler,
+        outcome: Result<Signal, &Fault>,
+        usage: Usage,
+        batch: u32,
         accept: impl FnOnce(&Json) -> Result<(), String>,
     ) -> ChainEnd {
-        let outcome = match &report.outcome {
-            Ok(Signal::Proceed(Some(value)) | Signal::Fallback { value, .. }) => {
-                accept(value).map_err(|error| format!("malformed answer: {error}"))
-            }
-            Ok(_) => Ok(()),
+        let outcome = match outcome {
+            Ok(Signal::Proceed(None)) => return self.proceeded(handler, usage, batch),
+            Ok(signal) => match &signal {
+                Signal::Proceed(Some(value)) | Signal::Fallback { value, .. } => {
+                    accept(value).map(|()| signal).map_err(|error| format!("malformed answer: {error}"))
+                }
+                _ => Ok(signal),
+            },
             Err(fault) => Err(fault.to_string()),
         };
-        let mut check = self.check_of(plugin, report);
-        match (outcome, &report.outcome) {
-            (Ok(()), Ok(Signal::Proceed(value))) => {
-                check.amended = value.is_some();
-                if value.is_some() {
-                    self.amended.clone_from(value);
-                }
-            }
-            (Ok(()), Ok(signal)) => self.verdict = Some(Verdict::Signal { by: plugin.name.clone(), signal: signal.clone() }),
-            (Err(reason), _) => {
-                check.answer = Text::from("fault");
-                check.reason = Some(reason.clone());
-                self.faulted(plugin, reason, plugin.breaker.backoff_ms);
-            }
-            (Ok(()), Err(_)) => unreachable!("an outcome without fault has a signal"),
+        let answer = outcome.as_ref().map_or(CheckAnswer::Fault, CheckAnswer::from);
+        let reason = outcome.as_ref().map_or_else(|fault| Some(fault.as_str()), Signal::reason).map(Box::from);
+        let amended = matches!(outcome, Ok(Signal::Proceed(Some(_))));
+        match outcome {
+            Ok(Signal::Proceed(value)) => self.amended = value,
+            Ok(signal) => self.verdict = Some(Verdict::Signal { by: handler.by.plugin.clone(), signal }),
+            Err(reason) => self.faulted(handler, reason, handler.backoff_ms),
         }
-        self.push(check)
+        let Usage { duration_ns, fuel } = usage;
+        self.push(Check { by: Arc::clone(&handler.by), answer, reason, amended, batch, duration_ns, fuel })
     }
 
     /// Passes over a handler that is not asked, because it is quarantined or the budget is spent. `on_fault` decides what that means.
-    pub fn not_asked(&mut self, plugin: &PluginInfo, reason: &str, retry_after_ms: u64) -> ChainEnd {
-        self.faulted(plugin, reason.to_owned(), retry_after_ms);
-        self.push(unasked(plugin, "not_asked", reason))
+    pub fn not_asked(&mut self, handler: &Handler, reason: &str, retry_after_ms: u64) -> ChainEnd {
+        self.faulted(handler, reason.to_owned(), retry_after_ms);
+        self.push(unasked(handler, CheckAnswer::NotAsked, reason))
     }
 
     /// Passes over a handler that an operator has bypassed: the chain goes on, whatever `on_fault` says.
-    pub fn bypassed(&mut self, plugin: &PluginInfo, reason: &str) -> ChainEnd {
-        self.push(unasked(plugin, "bypassed", reason))
+    pub fn bypassed(&mut self, handler: &Handler, reason: &str) -> ChainEnd {
+        self.push(unasked(handler, CheckAnswer::Bypassed, reason))
     }
 
-    fn faulted(&mut self, plugin: &PluginInfo, reason: String, retry_after_ms: u64) {
-        if plugin.on_fault == OnFault::Fail {
-            self.verdict = Some(Verdict::Held { by: plugin.name.clone(), reason, retry_after_ms });
-        }
-    }
-
-    fn check_of(&self, plugin: &PluginInfo, report: &CallReport<Signal>) -> Check {
-        let (answer, reason) = match &report.outcome {
-            Ok(signal) => (signal.name(), signal.reason().map(str::to_owned)),
-            Err(fault) => ("fault", Some(fault.to_string())),
-        };
-        Check {
-            plugin: plugin.name.clone(),
-            version: plugin.short_version(),
-            settings: plugin.short_settings(),
-            answer: Text::from(answer),
-            reason,
-            amended: false,
-            duration_ns: report.usage.duration_ns,
-            fuel: report.usage.fuel,
+    fn faulted(&mut self, handler: &Handler, reason: String, retry_after_ms: u64) {
+        if handler.on_fault == OnFault::Fail {
+            self.verdict = Some(Verdict::Held { by: handler.by.plugin.clone(), reason, retry_after_ms });
         }
     }
 
     fn push(&mut self, check: Check) -> ChainEnd {
-        let plugin = check.plugin.clone();
-        self.record.checks.push(check);
-        match self.verdict {
+        let end = match self.verdict {
             Some(_) => {
-                self.record.ended_by = Some(plugin);
+                self.record.ended_by = Some(check.by.plugin.clone());
                 ChainEnd::Ended
             }
             None => ChainEnd::GoOn,
-        }
+        };
+        self.record.checks.push(check);
+        end
     }
 
     /// The value that the next handler must see in place of the original, once somebody has amended it.
@@ -165,15 +176,7 @@ impl Chain {
 }
 
 /// A look that was not taken, and why.
-fn unasked(plugin: &PluginInfo, answer: &str, reason: &str) -> Check {
-    Check {
-        plugin: plugin.name.clone(),
-        version: plugin.short_version(),
-        settings: plugin.short_settings(),
-        answer: Text::from(answer),
-        reason: Some(reason.to_owned()),
-        amended: false,
-        duration_ns: 0,
-        fuel: 0,
-    }
+fn unasked(handler: &Handler, answer: CheckAnswer, reason: &str) -> Check {
+    let by = Arc::clone(&handler.by);
+    Check { by, answer, reason: Some(Box::from(reason)), amended: false, batch: 1, duration_ns: 0, fuel: 0 }
 }

@@ -3,12 +3,14 @@
 
 mod admitted;
 mod chain;
+mod pace;
 mod record;
 mod signal;
 
 pub use self::{
     admitted::{Admitted, Fact, Notice, NoticeError, Passed},
-    chain::{Chain, ChainEnd, Verdict},
-    record::{Check, DecisionRecord},
+    chain::{Chain, ChainEnd, Handler, Verdict},
+    pace::{Judged, next_batch},
+    record::{Check, CheckAnswer, CheckedBy, DecisionRecord},
     signal::{CheckContext, DecisionPoint, Origin, Signal},
 };

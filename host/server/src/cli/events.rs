@@ -252,7 +252,7 @@ fn print_decisions(out: &mut Out, decisions: &Value) -> Result<(), CliError> {
         let ended = record["ended_by"].as_str().map_or_else(|| "nobody ended the chain".to_owned(), |by| format!("ended by {by}"));
         out.line(&format!("\nat {}: {ended}", record["point"].as_str().unwrap_or_default()))?;
         let rows: Vec<Vec<String>> = record["checks"].as_array().into_iter().flatten().map(check_row).collect();
-        for line in print::table(&["handler", "version", "settings", "answer", "time", "fuel", "reason"], &rows) {
+        for line in print::table(&["handler", "version", "settings", "answer", "time", "fuel", "judged with", "reason"], &rows) {
             out.line(&format!("  {line}"))?;
         }
     }
@@ -269,6 +269,7 @@ fn check_row(check: &Value) -> Vec<String> {
         format!("{}{amended}", text("answer")),
         print::duration(check["duration_ns"].as_f64().unwrap_or_default() / 1e6),
         check["fuel"].as_u64().unwrap_or_default().to_string(),
+        check["batch"].as_u64().map_or_else(|| "alone".to_owned(), |batch| format!("{} others", batch - 1)),
         text("reason"),
     ]
 }

@@ -105,6 +105,7 @@ pub(super) const KEYS: &[Key] = &[
         "What all control handlers of one event have together, waiting included.",
     ),
     number("engine", "guest_threads", "threads", 1, 1_024, "Threads on which control handlers run."),
+    number("engine", "check_batch", "events", 1, 1_024, "Events that a control handler is asked about in one call at most; 1: each alone."),
     number("engine", "observer_threads", "threads", 1, 1_024, "Threads on which observers run: how many observe at a time."),
     number("engine", "worker_threads", "threads", 1, 1_024, "Threads on which workers compute. Workers that wait hold none."),
     number("engine", "observer_batch", "events", 1, 100_000, "Events handed to an observer in one call at most."),

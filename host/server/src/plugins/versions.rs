@@ -271,6 +271,7 @@ mod tests {
             controls: Filter::default(),
             priority: 100,
             on_fault: OnFault::Proceed,
+            batches: false,
             methods: Vec::new(),
             workers: 1,
             limits: Limits::for_roles(Roles::default()),

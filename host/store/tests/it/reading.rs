@@ -1,7 +1,7 @@
 //! Reading along the log: the ring and the file say the same, and both keep their bounds.
 
 use trackside_model::{
-    control::{Check, DecisionPoint, DecisionRecord},
+    control::{Check, CheckAnswer, CheckedBy, DecisionPoint, DecisionRecord},
     event::{Metadata, Severity, Text},
     json::Json,
 };
@@ -129,17 +129,10 @@ fn a_ticket_wakes_a_task() {
 #[test]
 fn decisions_are_kept_beside_their_event() {
     let (_dir, store) = fresh();
-    let check = Check {
-        plugin: Text::from("budget"),
-        version: Text::from("0123456789ab"),
-        settings: Text::from("ba9876543210"),
-        answer: Text::from("proceed"),
-        reason: None,
-        amended: true,
-        duration_ns: 5,
-        fuel: 6,
-    };
-    let records = vec![DecisionRecord { point: DecisionPoint::Publish, checks: vec![check], ended_by: None }];
+    let by = CheckedBy { plugin: Text::from("budget"), version: Text::from("0123456789ab"), settings: Text::from("ba9876543210") };
+    let check = Check { by: by.into(), answer: CheckAnswer::Proceed, reason: None, amended: true, batch: 1, duration_ns: 5, fuel: 6 };
+    let together = Check { reason: Some("why".into()), answer: CheckAnswer::NotAsked, batch: 64, ..check.clone() };
+    let records = vec![DecisionRecord { point: DecisionPoint::Publish, checks: vec![check, together], ended_by: None }];
     let decided = trackside_store::Entry::fresh(crate::support::admit(draft(incoming("a:b")))).decided(records.clone());
     append(&store, Batch::of([entry(incoming("a:b")), decided]));
     assert_eq!(store.decisions(2).unwrap(), records);

@@ -2,6 +2,7 @@
 //! Leaves events, breakers and neighbours to the whole-system tests.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod batches;
 mod compile;
 mod events;
 mod faults;

@@ -88,6 +88,12 @@ impl Scripted {
         self.with(|info| info.on_fault = OnFault::Fail)
     }
 
+    /// It judges many events in one call.
+    #[must_use]
+    pub(crate) fn batching(self) -> Self {
+        self.with(|info| info.batches = true)
+    }
+
     /// The breaker's backoff, short enough for a test to wait for.
     #[must_use]
     pub(crate) fn backing_off(self, backoff_ms: u64) -> Self {
@@ -110,6 +116,7 @@ fn info(name: &str, roles: Roles) -> PluginInfo {
         controls: Filter { event_types: Some(Vec::new()), ..Filter::default() },
         priority: 100,
         on_fault: OnFault::Proceed,
+        batches: false,
         methods: Vec::new(),
         workers: 4,
         limits: Limits::for_roles(roles),
@@ -131,7 +138,7 @@ impl Guest for Scripted {
 
     fn check(&self, subject: &Subject<'_>, context: &CheckContext) -> CallReport<Signal> {
         match &self.script {
-            Script::Control(script) => script(subject.event, context),
+            Script::Control(script) => script(&subject.event, context),
             _ => fault(FaultKind::Malformed),
         }
     }
