@@ -11,7 +11,7 @@ use std::{
 };
 
 use trackside_model::{
-    control::{Chain, DecisionPoint, DecisionRecord, Origin, Verdict},
+    control::{DecisionPoint, DecisionRecord, Origin, Verdict},
     event::{Event, Text},
     ports::Outbox,
 };
@@ -35,20 +35,17 @@ pub(crate) struct Asking {
 
 /// What a chain came to.
 pub(crate) struct Asked {
-    pub(crate) chain: Chain,
+    pub(crate) verdict: Verdict,
+    /// One for all that came the same way.
+    pub(crate) record: Option<Arc<DecisionRecord>>,
     /// Of the handlers that answered, in order.
     pub(crate) outboxes: Vec<(Text, Outbox)>,
 }
 
 impl Asked {
-    /// A chain of so many handlers, nobody asked yet.
-    pub(crate) fn of(point: DecisionPoint, handlers: usize) -> Self {
-        Self { chain: Chain::with_capacity(point, handlers), outboxes: Vec::new() }
-    }
-
-    pub(crate) fn conclude(self) -> (Verdict, Option<DecisionRecord>, Vec<(Text, Outbox)>) {
-        let (verdict, record) = self.chain.conclude();
-        (verdict, record, self.outboxes)
+    /// Nobody was asked.
+    pub(crate) fn nobody() -> Self {
+        Self { verdict: Verdict::Proceed(None), record: None, outboxes: Vec::new() }
     }
 }
 
@@ -75,10 +72,10 @@ impl Shared {
     }
 
     /// Asks about all of them, each in the order of its handlers, until one ends its chain. Blocks: for guest threads only.
-    fn ask_all(self: &Arc<Self>, asked: impl Iterator<Item = (Asking, Tell)>) {
+    pub(crate) fn ask_all(self: &Arc<Self>, asked: impl Iterator<Item = (Asking, Tell)>) {
         let mut round = Round::new(asked, Duration::from_millis(self.options.chain_budget_ms));
-        while let Some(slot) = round.choose() {
-            self.take_turn(&slot, &mut round);
+        while let Some((slot, cohorts)) = round.choose() {
+            self.take_turn(&slot, cohorts, &mut round);
         }
     }
 }

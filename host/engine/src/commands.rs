@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     answer::{Answer, Caller},
+    chain::Asked,
     clock,
     engine::Shared,
     publish::{AtDoor, CHANGED_UNDER_HANDLERS, Judged, MOST_RERUNS},
@@ -216,11 +217,12 @@ impl Shared {
                 Ok(asked) => asked,
                 Err(answer) => return answer,
             };
-            let (verdict, record, passed) = asked.chain.conclude_publish(at_door.draft.clone());
+            let Asked { verdict, record, outboxes } = asked;
+            let passed = verdict.let_through(at_door.draft.clone());
             let told = match passed {
-                Ok(passed) => self.tell_of_command(&at_door, passed, record, asked.outboxes, does.clone()),
+                Ok(passed) => self.tell_of_command(&at_door, passed, record, outboxes, does.clone()),
                 Err(draft) => {
-                    let judged = Judged { passed: Err(draft), verdict, record, outboxes: asked.outboxes };
+                    let judged = Judged { passed: Err(draft), verdict, record, outboxes };
                     match self.append_judged(&at_door, judged) {
                         Ok((answer, original)) => return self.reply(answer, original, claim).await,
                         Err(AppendError::Conflict { .. }) => continue,
@@ -244,7 +246,7 @@ impl Shared {
         &self,
         at_door: &AtDoor,
         passed: Passed,
-        record: Option<DecisionRecord>,
+        record: Option<Arc<DecisionRecord>>,
         released: Vec<(Text, Outbox)>,
         does: Does,
     ) -> oneshot::Receiver<Result<Appended, AppendError>> {

@@ -282,6 +282,11 @@ impl Engine {
         Subscription::new(self.shared.store.clone(), filter, after, narration)
     }
 
+    /// What its parts share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// The store, for queries.
     pub fn store(&self) -> &Store {
         &self.shared.store

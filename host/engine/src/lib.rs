@@ -20,6 +20,7 @@ mod observers;
 mod options;
 mod outbox;
 mod publish;
+mod raw;
 mod roster;
 mod runs;
 mod slot;

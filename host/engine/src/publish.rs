@@ -55,7 +55,7 @@ pub(crate) struct AtDoor {
 pub(crate) struct Judged {
     pub(crate) passed: Result<Passed, Draft>,
     pub(crate) verdict: Verdict,
-    pub(crate) record: Option<DecisionRecord>,
+    pub(crate) record: Option<Arc<DecisionRecord>>,
     pub(crate) outboxes: Vec<(Text, Outbox)>,
 }
 
@@ -157,21 +157,21 @@ impl Shared {
 
     /// Asks the control handlers.
     async fn judge(self: &Arc<Self>, at_door: &AtDoor) -> Result<Judged, Answer> {
-        let asked = self.ask_about(at_door).await?;
+        let Asked { verdict, record, outboxes } = self.ask_about(at_door).await?;
         let mut draft = at_door.draft.clone();
-        if asked.chain.replaces() {
+        if verdict.replaces() {
             // Who repeats the event sends what he sent before, and not what stands in the log.
             draft = draft.with_metadata(SENT_CONTENT, hex(&at_door.content()));
         }
-        let (verdict, record, passed) = asked.chain.conclude_publish(draft);
-        Ok(Judged { passed, verdict, record, outboxes: asked.outboxes })
+        let passed = verdict.let_through(draft);
+        Ok(Judged { passed, verdict, record, outboxes })
     }
 
     /// Asks the control handlers whose filter it passes.
     pub(crate) async fn ask_about(self: &Arc<Self>, at_door: &AtDoor) -> Result<Asked, Answer> {
         let handlers = self.roster.load().handlers(&at_door.draft);
         if handlers.is_empty() {
-            return Ok(Asked::of(DecisionPoint::Publish, 0));
+            return Ok(Asked::nobody());
         }
         let asking = Asking {
             handlers,
@@ -193,7 +193,7 @@ impl Shared {
     pub(crate) fn append_judged(&self, at_door: &AtDoor, judged: Judged) -> Result<(Answer, Option<Original>), AppendError> {
         let Judged { passed, verdict, record, outboxes } = judged;
         let mut batch = Batch { outbox_done: at_door.outbox_row.into_iter().collect(), ..Batch::default() };
-        let decisions: Vec<DecisionRecord> = record.into_iter().collect();
+        let decisions: Vec<Arc<DecisionRecord>> = record.into_iter().collect();
         outbox::release(&mut batch, outboxes, &at_door.draft, at_door.hops);
         let told = notice_of(&verdict, &at_door.draft);
         let mut answer =

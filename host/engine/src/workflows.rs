@@ -62,7 +62,7 @@ pub(crate) enum Message {
 pub(crate) struct Command {
     pub(crate) passed: Passed,
     pub(crate) given_id: bool,
-    pub(crate) record: Option<DecisionRecord>,
+    pub(crate) record: Option<Arc<DecisionRecord>>,
     pub(crate) released: Vec<(Text, Outbox)>,
     pub(crate) outbox_row: Option<u64>,
     pub(crate) hops: u32,
@@ -342,7 +342,7 @@ fn ask_on_thread(shared: &Arc<Shared>, key: QuestionKey, asking: Asking, reruns:
     let repeated = asking.clone();
     let tell = move |asked: Asked| {
         let cause = Arc::new(repeated.event.clone());
-        let (verdict, record, outboxes) = asked.conclude();
+        let Asked { verdict, record, outboxes } = asked;
         let key_again = key.clone();
         let released = (!outboxes.is_empty()).then(|| Released {
             cause,

@@ -38,7 +38,7 @@ pub struct Entry {
     /// With the permission to append it.
     pub admitted: Admitted,
     /// What control handlers said about it.
-    pub decisions: Vec<DecisionRecord>,
+    pub decisions: Vec<Arc<DecisionRecord>>,
     /// Where its id comes from.
     pub identity: Identity,
 }
@@ -56,7 +56,7 @@ impl Entry {
 
     /// The same, with what was decided about it.
     #[must_use]
-    pub fn decided(mut self, decisions: Vec<DecisionRecord>) -> Self {
+    pub fn decided(mut self, decisions: Vec<Arc<DecisionRecord>>) -> Self {
         self.decisions = decisions;
         self
     }

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) events: Vec<Arc<Event>>,
-    pub(crate) decisions: Vec<(u64, Vec<DecisionRecord>)>,
+    pub(crate) decisions: Vec<(u64, Vec<Arc<DecisionRecord>>)>,
     pub(crate) kv: Vec<KvRow>,
     pub(crate) cursors: Vec<(String, Position)>,
     pub(crate) outbox_put: Vec<(u64, OutboxRow)>,

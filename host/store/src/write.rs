@@ -7,6 +7,7 @@ use std::sync::{
 };
 
 use rusqlite::{Connection, params};
+use trackside_model::control::DecisionRecord;
 
 use crate::{
     event_types::TypeIds,
@@ -77,8 +78,19 @@ impl WriteConnection {
             insert.raw_execute()?;
         }
         let mut decided = self.connection.prepare_cached("INSERT INTO decisions (sequence, records) VALUES (?1, ?2)")?;
+        // Events that were judged together share a record: its text is made once.
+        let mut last: Option<(&[Arc<DecisionRecord>], String)> = None;
         for (sequence, records) in &rows.decisions {
-            decided.execute(params![integer(*sequence), serde_json::to_string(records).expect("records have string keys")])?;
+            let text = match last.take() {
+                Some((same, text))
+                    if same.len() == records.len() && same.iter().zip(records).all(|(one, other)| Arc::ptr_eq(one, other)) =>
+                {
+                    text
+                }
+                _ => serde_json::to_string(records).expect("records have string keys"),
+            };
+            decided.execute(params![integer(*sequence), text])?;
+            last = Some((records, text));
         }
         Ok(())
     }

@@ -3,7 +3,6 @@
 
 use crate::bindings::{control, health, host::trackside::plugin::types, observer};
 use crate::event::Events;
-use crate::log;
 use crate::packed::{self, Field, View};
 use crate::{Context, Control, Delivery, Description, Event, Failure, Health, Methods, Observer, Origin, Point, Signal, Task};
 use std::cell::Cell;
@@ -161,7 +160,7 @@ impl<P: Control> packed_control::Guest for Role<P> {
 
     fn check_batch(now: u64, remaining_ms: u64, since_ms: u64, asked: Vec<u8>) -> u32 {
         let mut verdicts = Vec::new();
-        for (place, asked) in (0..).zip(packed::asked(&asked)) {
+        packed::judge_each(asked, |place, asked| {
             let context = Context {
                 point: Point::from_ordinal(asked.point),
                 attempt: asked.attempt,
@@ -171,12 +170,11 @@ impl<P: Control> packed_control::Guest for Role<P> {
                 origin: Origin::from_ordinal(asked.origin),
                 principal: asked.event.optional(Field::Principal),
             };
-            let event = Event::packed(asked.event);
-            match log::about(&event, || P::check(&event, &context)) {
+            match P::check(&Event::packed(asked.event), &context) {
                 Signal::Proceed(None) => {}
                 signal => verdicts.push((place, signal)),
             }
-        }
+        });
         let announced = verdicts.len() as u32;
         VERDICTS.set(verdicts);
         announced

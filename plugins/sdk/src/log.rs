@@ -3,29 +3,11 @@
 
 use crate::bindings::host::trackside::plugin::log as wit;
 use crate::{Event, Severity};
-use std::cell::Cell;
-
-/// Bytes of a UUID as text.
-const ID_BYTES: usize = 36;
-
-thread_local! {
-    /// The id of the event at hand, while a batch is judged: the host cannot know which of them it is.
-    static AT_HAND: Cell<Option<[u8; ID_BYTES]>> = const { Cell::new(None) };
-}
-
-/// Has the lines that `judge` writes be about this event.
-pub(crate) fn about<T>(event: &Event<'_>, judge: impl FnOnce() -> T) -> T {
-    AT_HAND.set(event.event_id().as_bytes().try_into().ok());
-    let judged = judge();
-    AT_HAND.set(None);
-    judged
-}
 
 /// Writes a line about the event at hand.
 pub fn write(severity: Severity, message: impl AsRef<str>) {
-    let at_hand = AT_HAND.get();
-    let at_hand = at_hand.as_ref().and_then(|id| std::str::from_utf8(id).ok());
-    wit::log(severity.into_wit(), message.as_ref(), at_hand);
+    // While a batch is judged, the host cannot know which of its events that is.
+    crate::packed::with_id_at_hand(|id| wit::log(severity.into_wit(), message.as_ref(), id));
 }
 
 /// Writes a line about one event of a batch.

@@ -1,6 +1,8 @@
 //! Owns the reading of `trackside:packed` buffers: one event, and a batch of them, seen in place without copying.
 //! Leaves the meaning of the fields to `event`, and the layout itself to `wit/trackside-packed/packed.wit`, which it follows.
 
+use std::cell::{Cell, RefCell};
+
 /// Bytes of the fixed head: what stands before the first metadata end.
 const HEAD_BYTES: usize = 76;
 /// Where the ten ends of the fields stand in the head.
@@ -109,8 +111,39 @@ pub(crate) struct Asked<'a> {
     pub(crate) elapsed_ms: u64,
 }
 
+/// The batch that is being judged, and which of its events is at hand.
+struct UnderWay {
+    buffer: Vec<u8>,
+    place: Cell<usize>,
+}
+
+thread_local! {
+    static UNDER_WAY: RefCell<Option<UnderWay>> = const { RefCell::new(None) };
+}
+
+/// Judges the events of a batch for a control handler in the order of its table; `judge` is given the place of each, too.
+pub(crate) fn judge_each(buffer: Vec<u8>, mut judge: impl FnMut(u32, Asked<'_>)) {
+    UNDER_WAY.set(Some(UnderWay { buffer, place: Cell::new(0) }));
+    UNDER_WAY.with_borrow(|under_way| {
+        let Some(UnderWay { buffer, place }) = under_way else { return };
+        for (number, asked) in (0..).zip(asked(buffer)) {
+            place.set(number as usize);
+            judge(number, asked);
+        }
+    });
+    UNDER_WAY.set(None);
+}
+
+/// Gives `tell` the id of the event that is being judged, while a batch is.
+pub(crate) fn with_id_at_hand<T>(tell: impl FnOnce(Option<&str>) -> T) -> T {
+    UNDER_WAY.with_borrow(|under_way| {
+        let at_hand = under_way.as_ref().and_then(|UnderWay { buffer, place }| asked(buffer).nth(place.get()));
+        tell(at_hand.map(|asked| asked.event.field(Field::EventId)))
+    })
+}
+
 /// The events of a batch for a control handler, in the order of its table.
-pub(crate) fn asked(buffer: &[u8]) -> impl Iterator<Item = Asked<'_>> {
+fn asked(buffer: &[u8]) -> impl Iterator<Item = Asked<'_>> {
     let (count, rest) = buffer.split_first_chunk::<4>().unwrap_or_else(|| malformed());
     let table_bytes = u32_at(count, 0).checked_mul(CHECK_PLACE_BYTES).unwrap_or_else(|| malformed());
     let table = rest.get(..table_bytes).unwrap_or_else(|| malformed());

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, anyhow};
 use trackside_model::{
-    control::{Admitted, Chain, DecisionPoint},
+    control::{Admitted, Verdict},
     event::{Draft, EnvelopeLimits, Event, Incoming},
     json::Json,
 };
@@ -31,7 +31,7 @@ pub(crate) fn draft(incoming: Incoming) -> Result<Draft> {
 
 /// The same, let through by a chain that nobody is part of.
 pub(crate) fn entry(incoming: Incoming) -> Result<Entry> {
-    let (_, _, passed) = Chain::new(DecisionPoint::Publish).conclude_publish(draft(incoming)?);
+    let passed = Verdict::Proceed(None).let_through(draft(incoming)?);
     Ok(Entry::fresh(Admitted::passed(passed.map_err(|_| anyhow!("an empty chain lets everything through"))?)))
 }
 

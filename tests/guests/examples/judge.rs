@@ -36,10 +36,10 @@ impl Control for Judge {
             context.principal
         );
         match say.as_str() {
-            "amend" => Signal::amend(&json!({ "told": told })),
+            "amend" => Signal::amend(json!({ "told": told })),
             "skip" => Signal::skip(told),
             "retry" => Signal::Retry { after_ms: Some(7), reason: told },
-            "fallback" => Signal::fallback(&json!({ "told": told }), "instead"),
+            "fallback" => Signal::fallback(json!({ "told": told }), "instead"),
             "fail" => Signal::fail(told),
             "error" => Signal::error(told),
             "trap" => panic!("told to"),

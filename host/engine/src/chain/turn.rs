@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use trackside_model::{
-    control::{ChainEnd, DecisionPoint, Signal},
+    control::{Chain, ChainEnd, DecisionPoint, Signal},
     event::EnvelopeLimits,
     json::Json,
     ports::{BatchTurn, BatchVerdicts, Fault, Usage},
@@ -12,133 +12,157 @@ use trackside_model::{
 
 use super::{
     millis,
-    round::{Round, UnderWay},
+    round::{Cohort, Member, Round},
 };
 use crate::{calls::NotCalled, clock, engine::Shared, publish::is_command, slot::Slot};
 
 impl Shared {
-    /// Asks this handler about the events that the round has chosen for it.
-    pub(super) fn take_turn(self: &Arc<Self>, slot: &Arc<Slot>, round: &mut Round) {
-        if round.chosen.len() > 1 && slot.info().batches {
-            // Those that are left over are chosen again: it is still next for them.
-            round.chosen.truncate(slot.batch());
-            if self.ask_together(slot, round) {
-                return;
+    /// Asks this handler about the events of these cohorts, for all of which it is next.
+    pub(super) fn take_turn(self: &Arc<Self>, slot: &Arc<Slot>, mut cohorts: Vec<Cohort>, round: &mut Round) {
+        if slot.info().batches && cohorts.iter().map(|cohort| cohort.members.len()).sum::<usize>() > 1 {
+            match self.ask_together(slot, cohorts, round) {
+                Ok(()) => return,
+                Err(not_answered) => cohorts = not_answered,
             }
         }
-        for place in std::mem::take(&mut round.chosen) {
-            self.ask_alone(slot, round.event(place));
+        for cohort in cohorts.into_iter().flat_map(Cohort::each) {
+            self.ask_alone(slot, cohort, round);
         }
     }
 
-    fn ask_alone(self: &Arc<Self>, slot: &Arc<Slot>, event: &mut UnderWay) {
+    /// `cohort` has one member.
+    fn ask_alone(self: &Arc<Self>, slot: &Arc<Slot>, mut cohort: Cohort, round: &mut Round) {
         let now = Instant::now();
-        let left = event.left(now);
+        let Cohort { chain, point, members, .. } = &mut cohort;
+        let Some(member) = members.first_mut() else { return };
+        let left = member.left(now);
         let end = if left.is_zero() {
             let budget_ms = self.options.chain_budget_ms;
             let reason = format!("the chain's {budget_ms} ms were spent before its turn");
-            event.asked.chain.not_asked(slot.handler(), &reason, budget_ms)
+            chain.not_asked(slot.handler(), &reason, budget_ms)
         } else {
-            let context = event.context(now, slot.info().limits.timeout_ms.min(millis(left)));
-            match self.check(slot, &event.subject, &context) {
-                Err(not_called) => event.not_called(slot, &not_called),
+            let context = member.context(*point, now, slot.info().limits.timeout_ms.min(millis(left)));
+            match self.check(slot, &member.subject, &context) {
+                Err(not_called) => not_called_by(slot, chain, &not_called),
                 Ok(report) => {
                     self.checks.record(report.usage.duration_ns);
-                    let answered = report.outcome.is_ok();
-                    let end = self.answered(slot, event, report.outcome.as_ref().map(Signal::clone), report.usage, 1);
-                    if answered && !report.outbox.is_untouched() {
-                        event.asked.outboxes.push((slot.name().clone(), report.outbox));
+                    if report.outcome.is_ok() && !report.outbox.is_untouched() {
+                        member.outboxes.push((slot.name().clone(), report.outbox));
                     }
-                    end
+                    self.answered(slot, &mut cohort, report.outcome, report.usage, 1)
                 }
             }
         };
-        event.step(end);
+        round.step(cohort, end);
     }
 
-    /// Asks about all that are chosen in one call. `false`: that came to nothing, and they are to be asked about one by one, so that only the
-    /// one that a fault is about is answered by it, and what a call wants belongs to one event.
-    fn ask_together(self: &Arc<Self>, slot: &Arc<Slot>, round: &mut Round) -> bool {
+    /// Asks about as many as a call may be about, all at once; the others wait for its next turn. Gives back those that were not answered: they
+    /// are to be asked about one by one, so that only the one that a fault is about is answered by it, and what a call wants belongs to one
+    /// event.
+    fn ask_together(self: &Arc<Self>, slot: &Arc<Slot>, cohorts: Vec<Cohort>, round: &mut Round) -> Result<(), Vec<Cohort>> {
         let now = Instant::now();
-        within(slot.info().limits.argument_bytes, round);
-        let left = round.chosen().map(|event| event.left(now)).min().unwrap_or_default();
-        if left.is_zero() || round.chosen.len() < 2 {
-            return false;
+        let (cohorts, waiting) = divide(cohorts, slot.batch(), slot.info().limits.argument_bytes);
+        waiting.into_iter().for_each(|cohort| round.put(cohort));
+        let members = || cohorts.iter().flat_map(|cohort| &cohort.members);
+        let left = members().map(|member| member.left(now)).min().unwrap_or_default();
+        if left.is_zero() || members().count() < 2 {
+            return Err(cohorts);
         }
-        let (batch, made_at) = round.batch(now);
+        let (batch, made_at) = round.batch(&cohorts, now);
         let remaining_ms = slot.info().limits.timeout_ms.min(millis(left));
         let turn = BatchTurn { now: clock::now(), since_ms: millis(now.saturating_duration_since(made_at)), remaining_ms };
         // Not let through: one by one, each is told why, or one of them is the probe.
-        let Ok(report) = self.check_batch(slot, &batch, &turn) else { return false };
+        let Ok(report) = self.check_batch(slot, &batch, &turn) else { return Err(cohorts) };
         match report.outcome {
             Ok(verdicts) if report.outbox.is_untouched() => {
-                self.distribute(slot, round, verdicts, report.usage);
-                true
+                self.distribute(slot, cohorts, verdicts, report.usage, round);
+                Ok(())
             }
-            _ => false,
+            _ => Err(cohorts),
         }
     }
 
-    fn distribute(self: &Arc<Self>, slot: &Arc<Slot>, round: &mut Round, verdicts: BatchVerdicts, usage: Usage) {
-        let chosen = std::mem::take(&mut round.chosen);
-        let usage = usage.share(chosen.len());
-        let batch = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
-        self.checks.record_many(usage.duration_ns, chosen.len() as u64);
+    fn distribute(self: &Arc<Self>, slot: &Arc<Slot>, cohorts: Vec<Cohort>, verdicts: BatchVerdicts, usage: Usage, round: &mut Round) {
+        let count: usize = cohorts.iter().map(|cohort| cohort.members.len()).sum();
+        let (usage, batch) = (usage.share(count), u32::try_from(count).unwrap_or(u32::MAX));
+        self.checks.record_many(usage.duration_ns, count as u64);
         let mut verdicts = verdicts.into_iter().peekable();
-        for (in_batch, &place) in chosen.iter().enumerate() {
-            let event = round.event(place);
-            let end = match verdicts.next_if(|(at, _)| *at == in_batch) {
-                None => event.asked.chain.proceeded(slot.handler(), usage, batch),
-                Some((_, signal)) => self.answered(slot, event, Ok(signal), usage, batch),
-            };
-            event.step(end);
+        let mut first = 0;
+        for mut cohort in cohorts {
+            let behind = first + cohort.members.len();
+            // From the last one on, so that the places of those before stay what they are.
+            let own: Vec<(usize, Signal)> = std::iter::from_fn(|| verdicts.next_if(|(place, _)| *place < behind)).collect();
+            let apart: Vec<(Cohort, Signal)> = own
+                .into_iter()
+                .rev()
+                .map(|(place, signal)| {
+                    let member = cohort.members.remove(place - first);
+                    (cohort.apart(vec![member]), signal)
+                })
+                .collect();
+            first = behind;
+            if !cohort.members.is_empty() {
+                let end = cohort.chain.proceeded(slot.handler(), usage, batch);
+                round.step(cohort, end);
+            }
+            for (mut cohort, signal) in apart.into_iter().rev() {
+                let end = self.answered(slot, &mut cohort, Ok(signal), usage, batch);
+                round.step(cohort, end);
+            }
         }
-        // Its memory serves the next turn.
-        round.chosen = chosen;
     }
 
+    /// Takes an answer about a cohort's one member.
     fn answered(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
-        event: &mut UnderWay,
-        outcome: Result<Signal, &Fault>,
+        cohort: &mut Cohort,
+        outcome: Result<Signal, Fault>,
         usage: Usage,
         batch: u32,
     ) -> ChainEnd {
         let amends = matches!(outcome, Ok(Signal::Proceed(Some(_))));
-        let (point, subject, limits) = (event.point, &event.subject, self.options.envelope);
-        let end = event.asked.chain.answered(slot.handler(), outcome, usage, batch, |value| match point {
+        let Cohort { chain, point, members, .. } = cohort;
+        let of_command = *point == DecisionPoint::Publish && members.first().is_some_and(|member| is_command(&member.subject.event));
+        let end = chain.answered(slot.handler(), outcome, usage, batch, |value| match of_command {
             // A command means what its sender wrote: a value in its place would be another command.
-            DecisionPoint::Publish if is_command(&subject.event) => Err("nobody may replace what a command says".to_owned()),
-            _ => acceptable(value, &limits),
+            true => Err("nobody may replace what a command says".to_owned()),
+            false => acceptable(value, &self.options.envelope),
         });
         if amends {
-            event.amend();
+            cohort.amend();
         }
         end
     }
 }
 
-impl UnderWay {
-    fn not_called(&mut self, slot: &Slot, why: &NotCalled) -> ChainEnd {
-        match why {
-            NotCalled::Quarantined { retry_after_ms } => self.asked.chain.not_asked(slot.handler(), "quarantined", *retry_after_ms),
-            NotCalled::Bypassed(bypass) => {
-                self.asked.chain.bypassed(slot.handler(), &format!("bypassed until {} by {}", bypass.until, bypass.by))
-            }
-        }
+fn not_called_by(slot: &Slot, chain: &mut Chain, why: &NotCalled) -> ChainEnd {
+    match why {
+        NotCalled::Quarantined { retry_after_ms } => chain.not_asked(slot.handler(), "quarantined", *retry_after_ms),
+        NotCalled::Bypassed(bypass) => chain.bypassed(slot.handler(), &format!("bypassed until {} by {}", bypass.until, bypass.by)),
     }
 }
 
-/// Leaves out the last ones of the chosen events, as far as they are together more than a call may carry.
-fn within(argument_bytes: u64, round: &mut Round) {
-    let mut bytes = 0;
-    let fitting = round.chosen().take_while(|event| {
-        bytes += event.subject.packed().len() as u64;
-        bytes <= argument_bytes
-    });
-    let fitting = fitting.count();
-    round.chosen.truncate(fitting.max(1));
+/// As many events, from the first on, as one call may be about and carry, and the others.
+fn divide(cohorts: Vec<Cohort>, most: usize, argument_bytes: u64) -> (Vec<Cohort>, Vec<Cohort>) {
+    let (mut count, mut bytes) = (0, 0);
+    let mut fits = |member: &Member| {
+        count += 1;
+        bytes += member.subject.packed().len() as u64;
+        count == 1 || (count <= most && bytes <= argument_bytes)
+    };
+    let (mut now, mut later) = (Vec::with_capacity(cohorts.len()), Vec::new());
+    for mut cohort in cohorts {
+        let fitting = cohort.members.iter().take_while(|member| fits(member)).count();
+        let waiting = cohort.members.split_off(fitting);
+        if !waiting.is_empty() {
+            later.push(cohort.apart(waiting));
+        }
+        if !cohort.members.is_empty() {
+            now.push(cohort);
+        }
+    }
+    (now, later)
 }
 
 /// Whether a handler's value is within what an edge could have sent.

@@ -28,8 +28,8 @@ fn one_thread() -> EngineOptions {
 }
 
 /// Holds the guest thread, by an event of its own type, until it is let go.
-fn gate() -> (Scripted, mpsc::Sender<()>) {
-    let (open, opened) = mpsc::channel();
+fn gate() -> (Scripted, mpsc::SyncSender<()>) {
+    let (open, opened) = mpsc::sync_channel(1);
     let opened = Mutex::new(opened);
     let gate = Scripted::control("gate", 1, &["gate:held"], move |_, _| {
         opened.lock().recv().expect("somebody lets it go");
@@ -39,7 +39,7 @@ fn gate() -> (Scripted, mpsc::Sender<()>) {
 }
 
 /// Publishes so many orders that wait for the thread at the same time.
-fn publish_together(host: &Host, open: &mpsc::Sender<()>, numbers: Range<usize>) -> Vec<Answer> {
+fn publish_together(host: &Host, open: &mpsc::SyncSender<()>, numbers: Range<usize>) -> Vec<Answer> {
     let mut held = Box::pin(host.engine().publish(incoming("gate:held", &json!({"before": numbers.start})), caller()));
     host.run(async {
         let mut orders: Vec<_> = numbers.map(|n| Box::pin(host.engine().publish(order(n), caller()))).collect();

@@ -58,8 +58,8 @@ impl Handler {
     }
 }
 
-/// A chain under way.
-#[derive(Debug)]
+/// A chain under way: of one event, or of several that have come the same way so far, none of which was amended.
+#[derive(Clone, Debug)]
 pub struct Chain {
     amended: Option<Json>,
     verdict: Option<Verdict>,
@@ -89,7 +89,7 @@ impl Chain {
     pub fn answered(
         &mut self,
         handler: &Handler,
-        outcome: Result<Signal, &Fault>,
+        outcome: Result<Signal, Fault>,
         usage: Usage,
         batch: u32,
         accept: impl FnOnce(&Json) -> Result<(), String>,
@@ -150,28 +150,32 @@ impl Chain {
         self.amended.as_ref()
     }
 
-    /// Whether another value takes the original's place, as far as the chain has come.
-    pub fn replaces(&self) -> bool {
-        self.amended.is_some() || matches!(self.verdict, Some(Verdict::Signal { signal: Signal::Fallback { .. }, .. }))
-    }
-
     /// The verdict and the record; no record where nobody looked.
-    pub fn conclude(self) -> (Verdict, Option<DecisionRecord>) {
-        let record = (!self.record.checks.is_empty()).then_some(self.record);
+    pub fn conclude(self) -> (Verdict, Option<Arc<DecisionRecord>>) {
+        let record = (!self.record.checks.is_empty()).then(|| Arc::new(self.record));
         (self.verdict.unwrap_or(Verdict::Proceed(self.amended)), record)
     }
+}
 
-    /// The same at `Publish`, with the permission to append: for a proceed, and for a fallback, which replaces the payload.
-    pub fn conclude_publish(self, draft: Draft) -> (Verdict, Option<DecisionRecord>, Result<Passed, Draft>) {
-        let (verdict, record) = self.conclude();
-        let passed = match &verdict {
-            Verdict::Proceed(None) => Ok(Passed::new(draft)),
-            Verdict::Proceed(Some(value)) | Verdict::Signal { signal: Signal::Fallback { value, .. }, .. } => {
+impl Verdict {
+    /// Whether another value takes the original's place.
+    pub fn replaces(&self) -> bool {
+        matches!(self, Self::Proceed(Some(_)) | Self::Signal { signal: Signal::Fallback { .. }, .. })
+    }
+
+    /// At `Publish`, the permission to append: for a proceed, and for a fallback, which replaces the payload.
+    ///
+    /// # Errors
+    /// The draft, if it is not to be appended.
+    #[expect(clippy::result_large_err, reason = "what comes back is what was handed in")]
+    pub fn let_through(&self, draft: Draft) -> Result<Passed, Draft> {
+        match self {
+            Self::Proceed(None) => Ok(Passed::new(draft)),
+            Self::Proceed(Some(value)) | Self::Signal { signal: Signal::Fallback { value, .. }, .. } => {
                 Ok(Passed::new(draft.with_payload(value.clone())))
             }
             _ => Err(draft),
-        };
-        (verdict, record, passed)
+        }
     }
 }
 

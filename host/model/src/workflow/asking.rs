@@ -1,6 +1,8 @@
 //! Asking control handlers about a workflow or a task: the question, its answer's way, what is told of it, and putting off.
 //! What an answer means for a workflow is in `course`, for a task in `judgement`.
 
+use std::sync::Arc;
+
 use super::{
     facts::{Decided as DecidedFact, Outcome, Waits},
     flight::{Asked, Timer},
@@ -60,7 +62,7 @@ impl Machine {
         &mut self,
         key: &QuestionKey,
         verdict: Verdict,
-        record: Option<DecisionRecord>,
+        record: Option<Arc<DecisionRecord>>,
         env: &mut Env<'_>,
         step: &mut Step,
     ) {

@@ -119,7 +119,7 @@ pub enum Input {
         /// The verdict.
         verdict: Verdict,
         /// How it came about.
-        record: Option<DecisionRecord>,
+        record: Option<Arc<DecisionRecord>>,
     },
     /// A call to a worker is over.
     Finished {
@@ -173,7 +173,7 @@ pub struct Decided {
     /// For the log.
     pub fact: Fact,
     /// For the record.
-    pub record: Option<DecisionRecord>,
+    pub record: Option<Arc<DecisionRecord>>,
 }
 
 /// What one input came to.
@@ -187,5 +187,5 @@ pub struct Step {
     pub effects: Vec<Effect>,
     /// Whether the input was of use; the outbox of an answer that was not is dropped.
     pub accepted: bool,
-    pub(super) record: Option<DecisionRecord>,
+    pub(super) record: Option<Arc<DecisionRecord>>,
 }

@@ -132,9 +132,9 @@ fn decisions_are_kept_beside_their_event() {
     let by = CheckedBy { plugin: Text::from("budget"), version: Text::from("0123456789ab"), settings: Text::from("ba9876543210") };
     let check = Check { by: by.into(), answer: CheckAnswer::Proceed, reason: None, amended: true, batch: 1, duration_ns: 5, fuel: 6 };
     let together = Check { reason: Some("why".into()), answer: CheckAnswer::NotAsked, batch: 64, ..check.clone() };
-    let records = vec![DecisionRecord { point: DecisionPoint::Publish, checks: vec![check, together], ended_by: None }];
-    let decided = trackside_store::Entry::fresh(crate::support::admit(draft(incoming("a:b")))).decided(records.clone());
+    let record = DecisionRecord { point: DecisionPoint::Publish, checks: vec![check, together], ended_by: None };
+    let decided = trackside_store::Entry::fresh(crate::support::admit(draft(incoming("a:b")))).decided(vec![record.clone().into()]);
     append(&store, Batch::of([entry(incoming("a:b")), decided]));
-    assert_eq!(store.decisions(2).unwrap(), records);
+    assert_eq!(store.decisions(2).unwrap(), [record]);
     assert!(store.decisions(1).unwrap().is_empty() && store.decisions(9).unwrap().is_empty());
 }
