@@ -29,11 +29,14 @@ use crate::{
 /// A component with one function that does nothing, to compare with.
 const NOTHING: &[u8] = include_bytes!("nothing.wasm");
 
-/// One control handler's instance. Fuel and deadline are set before each call, as in a guarded one.
+/// A control handler's instances, one for each shape of the call. Fuel and deadline are set before each call, as in a guarded one.
 pub struct RawControl {
-    packed: Option<Live<PackedOnly>>,
+    packed: Option<RawInstance>,
     record: Live<RecordOnly>,
 }
+
+/// One warm instance of a control handler of the packed shape.
+pub struct RawInstance(Live<PackedOnly>);
 
 struct PackedOnly(packed::control::Guest);
 struct RecordOnly(plugin::control::Guest);
@@ -94,11 +97,53 @@ impl PluginHost {
             Ok(packed) => {
                 let mut live = packed.make(Instant::now(), DESCRIBE_TIMEOUT_MS).map_err(instance)?;
                 open(&mut live).map_err(instance)?;
-                Some(live)
+                Some(RawInstance(live))
             }
             Err(_) => None,
         };
         Ok(RawControl { packed, record })
+    }
+
+    /// So many instances of a plugin's control handler, which must have the packed shape.
+    ///
+    /// # Errors
+    /// [`LoadError`], as loading it would; [`LoadProblem::Link`] if it does not have that shape.
+    pub fn raw_instances(&self, name: &str, count: usize) -> Result<Vec<RawInstance>, LoadError> {
+        let files = directory::files_of(&self.options.plugin_dir, name);
+        let at = |problem| at_component(&files, problem);
+        let source = self.read(&files)?;
+        let prepared = self.prepare(&files, &source)?;
+        let plugin = self.instantiate(&source, prepared).map_err(at)?;
+        let Some(pool) = plugin.control else { return Err(at(LoadProblem::NoRole(Vec::new()))) };
+        let role = Role::<PackedOnly>::new(Arc::clone(&pool.role.core), pool.role.pre.clone(), Vec::new());
+        let role = role.map_err(|error| at(LoadProblem::Link(format!("{error:#}"))))?;
+        let instances = (0..count).map(|_| {
+            let mut live = role.make(Instant::now(), DESCRIBE_TIMEOUT_MS)?;
+            open(&mut live).map(|()| RawInstance(live))
+        });
+        let made: Result<Vec<RawInstance>, Fault> = instances.collect();
+        made.map_err(|fault| at(LoadProblem::Fault { what: "making its first instance", fault }))
+    }
+}
+
+impl RawInstance {
+    /// The packed call.
+    ///
+    /// # Errors
+    /// The fault; the instance is of no use then.
+    pub fn check(&mut self, subject: &Subject<'_>, context: &CheckContext) -> Result<Signal, Fault> {
+        let Self(live) = self;
+        prepare(live)?;
+        let Live { store, exports } = live;
+        let (point, origin) = (context.point.ordinal(), context.origin.ordinal());
+        let (attempt, now, elapsed_ms, remaining_ms) = (context.attempt, context.now.0, context.elapsed_ms, context.remaining_ms);
+        let packed = subject.packed();
+        let signal = match exports.0.call_check(&mut *store, point, origin, attempt, now, elapsed_ms, remaining_ms, packed) {
+            Ok(false) => return Ok(Signal::Proceed(None)),
+            Ok(true) => exports.0.call_verdict(&mut *store).and_then(convert::packed_signal),
+            Err(error) => Err(error),
+        };
+        signal.map_err(|error| fault::of_error(&error, store.data()))
     }
 }
 
@@ -113,27 +158,10 @@ impl RawControl {
     /// # Errors
     /// The fault; the instance is of no use then.
     pub fn check_packed(&mut self, subject: &Subject<'_>, context: &CheckContext) -> Result<Signal, Fault> {
-        let Some(live) = &mut self.packed else { return self.check_record(subject, context) };
-        prepare(live)?;
-        let Live { store, exports } = live;
-        let (point, origin) = (context.point.ordinal(), context.origin.ordinal());
-        let remaining_ms = context.remaining_ms;
-        let answered = exports.0.call_check(
-            &mut *store,
-            point,
-            origin,
-            context.attempt,
-            context.now.0,
-            context.elapsed_ms,
-            remaining_ms,
-            subject.packed(),
-        );
-        let signal = match answered {
-            Ok(false) => return Ok(Signal::Proceed(None)),
-            Ok(true) => exports.0.call_verdict(&mut *store).and_then(convert::packed_signal),
-            Err(error) => Err(error),
-        };
-        signal.map_err(|error| fault::of_error(&error, store.data()))
+        match &mut self.packed {
+            Some(instance) => instance.check(subject, context),
+            None => self.check_record(subject, context),
+        }
     }
 
     /// The record call.

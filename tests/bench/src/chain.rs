@@ -1,9 +1,11 @@
 //! A hundred control handlers, each a component of its own with machine code of its own, behind the host's filter.
 //! One handler alone, which flatters whatever is measured with it, is `calls`'.
 
-use anyhow::{Result, ensure};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
 use trackside_model::{
-    control::CheckContext,
+    control::{CheckContext, DecisionRecord, Verdict},
     event::{Event, Filter, TypeIndex},
     ports::Subject,
 };
@@ -12,6 +14,7 @@ use trackside_wasm::raw::{RawControl, RawNothing};
 use crate::{
     Effort,
     calls::{context, proceeds},
+    engine::EmbeddedEngine,
     events,
     host::Host,
     report::{Figure, Target},
@@ -22,6 +25,8 @@ const HANDLERS: usize = 100;
 /// Each handler wants one of these types, so that ten of a hundred match any of them.
 const TYPES: usize = 10;
 const EVENTS_A_SAMPLE: u32 = 100;
+/// As many as a handler is asked about in one call by default.
+const TOGETHER: usize = 64;
 
 /// The handlers in the chain's order, and what finds those that match.
 struct Handlers {
@@ -98,9 +103,56 @@ pub(crate) fn measure(effort: Effort, host: &Host, component: &[u8]) -> Result<V
     )?;
     let [empty, matching, rotating, all] = sides.map(|samples: Samples| samples.map(|ns| ns / 1e3));
     let beside = "µs: ten empty calls";
-    Ok(vec![
+    let mut figures = vec![
         Figure::new("control_chain_100_match_10", "µs", matching, beside, empty.clone()).target(Target::AtMost(8.0)),
         Figure::new("control_chain_100_match_10_rotating", "µs", rotating, beside, empty.clone()),
         Figure::new("control_chain_100_match_100", "µs", all, "µs: a hundred empty calls", empty.map(|ten| ten * 10.0)),
+    ];
+    figures.extend(in_service(effort, host)?);
+    Ok(figures)
+}
+
+/// The same hundred as an engine asks them, every one guarded, told to its breaker and kept in the event's decision record: about one event,
+/// and about as many as are judged together.
+fn in_service(effort: Effort, host: &Host) -> Result<Vec<Figure>> {
+    let mut guests = Vec::new();
+    for number in 0..HANDLERS {
+        let name = format!("handler-{number:03}");
+        host.settings(&name, "[controls]\nevent_types = ['order:*']\n")?;
+        guests.push(host.plugins.load(&name)?);
+    }
+    let service = EmbeddedEngine::start(host, &guests)?;
+    let (event, mut nothing) = (events::checked("order:placed")?, RawNothing::new()?);
+    let judge = |count: usize| -> Result<f64> {
+        let events = vec![event.clone(); count];
+        let begun = Instant::now();
+        let judged = service.engine.judge_unlogged(events);
+        let took_us = begun.elapsed().as_secs_f64() * 1e6;
+        for (verdict, record) in judged {
+            ensure!(verdict == Verdict::Proceed(None), "all handlers proceed, but {verdict:?} came back");
+            let record = record.context("what was judged has a record")?;
+            ensure!(record.checks.len() == HANDLERS, "every handler is asked");
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a small count")]
+        Ok(took_us / count as f64)
+    };
+    // The first calls find out how many events each may be given.
+    for _ in 0..10 {
+        judge(TOGETHER)?;
+    }
+    let batches = service.engine.judge_unlogged(vec![event.clone(); TOGETHER]);
+    let together = |record: &DecisionRecord| record.checks.iter().all(|check| check.batch as usize == TOGETHER);
+    ensure!(batches.iter().all(|(_, record)| record.as_deref().is_some_and(together)), "all are judged in one call a handler");
+    let [empty, one, together] = interleave(
+        effort.of(300, 40),
+        [&mut || Ok(ns_each(100, || (0..HANDLERS).try_for_each(|_| Ok(nothing.call()?)))? / 1e3), &mut || judge(1), &mut || {
+            judge(TOGETHER)
+        }],
+    )?;
+    service.stop();
+    let beside = "µs: a hundred empty calls";
+    Ok(vec![
+        Figure::new("control_chain_100_all", "µs", one, beside, empty.clone()).target(Target::AtMost(130.0)),
+        Figure::new("control_chain_100_all_batch_64", "µs", together, beside, empty).target(Target::AtMost(7.0)),
     ])
 }

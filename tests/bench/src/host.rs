@@ -69,7 +69,19 @@ impl Host {
     /// # Errors
     /// If it cannot be written.
     pub(crate) fn add(&self, name: &str, component: &[u8]) -> Result<()> {
-        let path = self.plugin_dir.join(format!("{name}.wasm"));
-        fs::write(&path, component).with_context(|| format!("failed to write {}", path.display()))
+        self.write(&format!("{name}.wasm"), component)
+    }
+
+    /// Puts a settings file beside it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn settings(&self, name: &str, settings: &str) -> Result<()> {
+        self.write(&format!("{name}.toml"), settings.as_bytes())
+    }
+
+    fn write(&self, file: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.plugin_dir.join(file);
+        fs::write(&path, bytes).with_context(|| format!("failed to write {}", path.display()))
     }
 }

@@ -4,14 +4,20 @@
 //! `cargo xtask bench [--json] [--quick] [PART…]` builds everything in release and runs this. `BENCHMARKS.md` says what the figures mean.
 
 mod bare;
+mod beside;
 mod calls;
 mod chain;
 mod disk;
 mod engine;
 mod events;
+mod extism;
+mod hexai;
 mod host;
 mod log;
+mod observers;
+mod plugins;
 mod publish;
+mod reload;
 mod report;
 mod samples;
 mod sqlite;
@@ -27,7 +33,8 @@ use crate::report::Figure;
 /// The first argument of the process that compiles components: this program serves as its own.
 const COMPILE: &str = "compile-component";
 
-const USAGE: &str = "usage: trackside-bench [--json] [--quick] [calls] [log] [publish] [workflows] [start]";
+const USAGE: &str =
+    "usage: trackside-bench [--json] [--quick] [calls] [log] [publish] [observers] [workflows] [plugins] [start] [reload] [hexai] [extism]";
 
 /// How much is run.
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +52,17 @@ impl Effort {
 /// A part: its name on the command line, and what measures it.
 type Part = (&'static str, fn(Effort) -> Result<Vec<Figure>>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 10] = [
     ("calls", calls::measure),
     ("log", log::measure),
     ("publish", publish::measure),
+    ("observers", observers::measure),
     ("workflows", workflows::measure),
+    ("plugins", plugins::measure),
     ("start", start::measure),
+    ("reload", reload::measure),
+    ("hexai", hexai::measure),
+    ("extism", extism::measure),
 ];
 
 fn main() -> ExitCode {

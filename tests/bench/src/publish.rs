@@ -45,7 +45,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
         [
             &mut || {
                 let first = begun_with.replace(begun_with.get() + events_a_round);
-                engine.runtime.block_on(rate(&engine.engine, first, events_a_round))
+                engine.runtime.block_on(rate(&engine.engine, IN_FLIGHT, first, events_a_round))
             },
             &mut || bare_rate(&mut sqlite, commits),
         ],
@@ -55,12 +55,15 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     Ok(vec![Figure::new("publish_512_in_flight", "events/s", published, beside, bare).target(Target::AtLeast(100_000.0))])
 }
 
-/// Events a second that 512 publishers come to, each of which waits for its answer before it publishes again.
-async fn rate(engine: &Engine, first: usize, count: usize) -> Result<f64> {
+/// Events a second that so many publishers come to, each of which waits for its answer before it publishes again.
+///
+/// # Errors
+/// If an event is not appended.
+pub(crate) async fn rate(engine: &Engine, in_flight: usize, first: usize, count: usize) -> Result<f64> {
     let next = Arc::new(AtomicUsize::new(first));
     let mut publishers = JoinSet::new();
     let begun = Instant::now();
-    for _ in 0..IN_FLIGHT {
+    for _ in 0..in_flight {
         let (engine, next) = (engine.clone(), next.clone());
         publishers.spawn(async move {
             loop {

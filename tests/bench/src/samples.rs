@@ -34,6 +34,12 @@ impl Samples {
         self.quantile(0.5)
     }
 
+    /// What each sample is more than the median of others.
+    pub(crate) fn minus(&self, others: &Self) -> Self {
+        let others = others.median();
+        self.map(|sample| sample - others)
+    }
+
     /// Every sample in another unit, or another quantity that follows from it.
     pub(crate) fn map(&self, convert: impl Fn(f64) -> f64) -> Self {
         Self(self.0.iter().copied().map(convert).collect())

@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_micros(200);
 /// If the host does not become ready.
 pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let program = env::var_os("TRACKSIDE_BIN").context("TRACKSIDE_BIN names no host; run this with `cargo xtask bench`")?;
-    let (with, without) = (Place::new(&program, true)?, Place::new(&program, false)?);
+    let (with, without) = (Place::new(&program, &twenty())?, Place::new(&program, &[])?);
     eprintln!("  compiling {} plugins, unless an earlier run has", PLUGINS.len() as u32 * COPIES);
     with.start_ms()?;
     without.start_ms()?;
@@ -43,30 +43,48 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     Ok(vec![Figure::new("start_20_plugins", "ms", twenty, "ms: a start without plugins", none).target(Target::AtMost(60.0))])
 }
 
+/// The twenty, by name.
+fn twenty() -> Vec<(String, Vec<u8>)> {
+    let guests = trackside_test_guests::build();
+    let copies = |name: &'static str| {
+        (0..COPIES).map(move |copy| (format!("{name}-{copy}"), trackside_test_guests::distinct(&guests.bytes(name), copy)))
+    };
+    PLUGINS.into_iter().flat_map(copies).collect()
+}
+
 /// A data directory and a plugin directory, for a host that is started again and again.
-struct Place {
+pub(crate) struct Place {
     program: PathBuf,
     folder: TempDir,
 }
 
 impl Place {
-    fn new(program: &std::ffi::OsStr, with_plugins: bool) -> Result<Self> {
-        let folder = disk::scratch()?;
-        let plugins = folder.path().join("plugins");
-        fs::create_dir(&plugins)?;
-        if with_plugins {
-            let guests = trackside_test_guests::build();
-            for name in PLUGINS {
-                for copy in 0..COPIES {
-                    fs::write(plugins.join(format!("{name}-{copy}.wasm")), trackside_test_guests::distinct(&guests.bytes(name), copy))?;
-                }
-            }
-        }
-        Ok(Self { program: program.into(), folder })
+    pub(crate) fn new(program: &std::ffi::OsStr, plugins: &[(String, Vec<u8>)]) -> Result<Self> {
+        let place = Self { program: program.into(), folder: disk::scratch()? };
+        fs::create_dir(place.plugins())?;
+        plugins.iter().try_for_each(|(name, component)| fs::write(place.plugins().join(format!("{name}.wasm")), component))?;
+        Ok(place)
+    }
+
+    /// Its plugin directory.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.folder.path().join("plugins")
     }
 
     /// Milliseconds from spawning to ready; the host is stopped afterwards.
     fn start_ms(&self) -> Result<f64> {
+        let begun = Instant::now();
+        let (host, _) = self.start()?;
+        let ready_ms = begun.elapsed().as_secs_f64() * 1e3;
+        host.stop()?;
+        Ok(ready_ms)
+    }
+
+    /// A host that is ready, and where it listens.
+    ///
+    /// # Errors
+    /// If it does not become ready.
+    pub(crate) fn start(&self) -> Result<(Running, SocketAddr)> {
         let address = free_address()?;
         let begun = Instant::now();
         let mut host = Running(self.spawn(address)?);
@@ -77,9 +95,7 @@ impl Place {
             ensure!(begun.elapsed() < LONGEST_START, "the host was not ready after {LONGEST_START:?}:\n{}", self.complaint());
             thread::sleep(LOOK);
         }
-        let ready_ms = begun.elapsed().as_secs_f64() * 1e3;
-        host.stop()?;
-        Ok(ready_ms)
+        Ok((host, address))
     }
 
     fn spawn(&self, address: SocketAddr) -> Result<Child> {
@@ -120,11 +136,11 @@ fn is_ready(address: SocketAddr) -> bool {
 }
 
 /// A host that does not outlive the bench.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Running {
     /// Asks it to stop, and waits until it has.
-    fn stop(mut self) -> Result<()> {
+    pub(crate) fn stop(mut self) -> Result<()> {
         let process = libc::pid_t::try_from(self.0.id())?;
         // SAFETY: the call takes numbers only, and the child has not been waited for, so that the number is still its own.
         let told = unsafe { libc::kill(process, libc::SIGTERM) };

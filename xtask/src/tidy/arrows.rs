@@ -177,7 +177,14 @@ fn stands_for(pattern: &str, name: &str) -> bool {
 /// Versions, features and lints stand once, in the workspace's manifest.
 pub(super) fn manifests(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (path, manifest) in tree.ending("/Cargo.toml").filter(|(path, _)| !path.starts_with("examples/")) {
+    // What is built apart from the product, so that its dependencies never meet the product's, has a workspace of its own.
+    let apart: Vec<&str> = tree
+        .ending("/Cargo.toml")
+        .filter(|(_, manifest)| manifest.lines().any(|line| line == "[workspace]"))
+        .map(|(path, _)| path.trim_end_matches("Cargo.toml"))
+        .collect();
+    let own = |path: &str| !path.starts_with("examples/") && !apart.iter().any(|folder| path.starts_with(folder));
+    for (path, manifest) in tree.ending("/Cargo.toml").filter(|(path, _)| own(path)) {
         for dependency in dependencies(manifest).into_iter().filter(|dependency| !dependency.shared) {
             let name = dependency.name;
             let message =
@@ -291,5 +298,13 @@ mod tests {
     #[test]
     fn lints_are_inherited() {
         red(manifests, &[("plugins/audit/Cargo.toml", "[package]\nname = \"audit\"\n")], "plugins/audit/Cargo.toml", "workspace = true");
+    }
+
+    #[test]
+    fn what_has_a_workspace_of_its_own_has_versions_of_its_own() {
+        let apart = ("tests/bench/other/Cargo.toml", "[workspace]\nmembers = [\"host\"]\n");
+        let member = ("tests/bench/other/host/Cargo.toml", "[dependencies]\nserde = \"1\"\n[lints]\nworkspace = true\n");
+        green(manifests, &[apart, member]);
+        red(manifests, &[member], "tests/bench/other/host/Cargo.toml:2", "serde.workspace = true");
     }
 }
