@@ -1,10 +1,12 @@
-//! What whole-system tests share: the built binary, places to run it in, hosts, an HTTP client, an event stream, and waiting.
+//! What whole-system tests share: the built binary, places to run it in, hosts, an HTTP client, servers of the world outside, an event
+//! stream, and waiting.
 //! What is true of the system is said by the tests in `tests/`.
 
 mod binary;
 mod cli;
 mod host;
 mod http;
+mod outside;
 mod site;
 mod sse;
 mod wait;
@@ -14,6 +16,7 @@ pub use self::{
     cli::{Ran, command, finish, run, trackside},
     host::Host,
     http::{Response, request},
+    outside::{Answer, Authority, Came, Outside},
     site::Site,
     sse::{Sent, Stream},
     wait::{PATIENCE, eventually},

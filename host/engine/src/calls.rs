@@ -125,6 +125,22 @@ impl Shared {
         Ok(report)
     }
 
+    /// The same for an observer that waits for the world outside: its call is a future.
+    pub(crate) async fn observe_waiting(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        events: &[Arc<Event>],
+        delivery: &Delivery,
+    ) -> Result<CallReport<Result<(), String>>, NotCalled> {
+        self.permitted(slot)?;
+        let untold = Untold(Some((self, slot)));
+        let mut report = slot.guest().observe_waiting(events, delivery).await;
+        outbox::name_version(&mut report.outbox, slot);
+        untold.came_back();
+        self.called(slot, &report, 1, &About { call: "observe", event: events.first().map(Arc::as_ref), task: None });
+        Ok(report)
+    }
+
     /// Has a worker do a task.
     pub(crate) async fn run(self: &Arc<Self>, slot: &Arc<Slot>, task: &TaskCall) -> Result<CallReport<Result<Json, Failure>>, NotCalled> {
         self.permitted(slot)?;
@@ -160,7 +176,7 @@ impl Shared {
 
     fn called<T>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, events: u64, about: &About<'_>) {
         let fault = report.outcome.as_ref().err();
-        let transition = slot.called(fault, report.usage.duration_ns, events, clock::now());
+        let transition = slot.called(fault, report.usage, events, clock::now());
         match fault {
             // It may have been a probe, whose place is free again.
             Some(fault) if fault.kind == FaultKind::Cancelled => self.roster_changed(),
@@ -183,6 +199,7 @@ impl Shared {
             "used": fault.used,
             "allowed": fault.allowed,
             "duration_ms": usage.duration_ns / 1_000_000,
+            "http_requests": usage.http.requests,
             "event": about.event.map(|event| json!({"event_id": event.event_id, "event_type": event.event_type, "sequence_number": event.sequence_number})),
         });
         self.notify(Notice::new("plugin:fault", clock::fresh_id(), clock::now(), payload).map(|notice| {

@@ -163,7 +163,7 @@ impl HostCalls for HostSide {
     fn cut(&self, plugin: &str, limit: &str, allowed: u64) {
         self.warn_of(
             plugin,
-            &json!({"message": format!("what it wrote in one call was cut at {allowed} bytes"), "limit": limit, "allowed": allowed}),
+            &json!({"message": format!("one of its calls went past {limit} = {allowed}; what is above that was cut off, or refused"), "limit": limit, "allowed": allowed}),
         );
     }
 }

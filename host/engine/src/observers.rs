@@ -11,7 +11,17 @@ use trackside_model::{
 };
 use trackside_store::{AppendError, Batch, Entry, Flush};
 
-use crate::{calls::NotCalled, clock, engine::Shared, outbox, slot::Slot, tasks::OnStop};
+use tokio::sync::oneshot;
+
+use crate::{
+    calls::NotCalled,
+    clock,
+    engine::Shared,
+    guest_threads::Overloaded,
+    outbox,
+    slot::Slot,
+    tasks::{CutOnDrop, OnStop},
+};
 
 /// Bytes of events handed over at a time, at most, before their narration is expanded.
 const BATCH_BYTES: usize = 1 << 20;
@@ -116,7 +126,7 @@ impl Shared {
 
     /// Delivers what is wanted of these events; the pause before the next delivery, if there must be one.
     async fn deliver(self: &Arc<Self>, slot: &Arc<Slot>, reading: &mut Reading, events: &[Arc<Event>]) -> Option<Duration> {
-        let wanted = wanted(slot, events, reading.batch);
+        let wanted = wanted(slot, events, reading.batch.min(most_of(slot)));
         let Some(last) = wanted.last() else {
             let last = events.last()?.sequence_number;
             reading.cursor = Position::end_of(last);
@@ -151,11 +161,13 @@ impl Shared {
 
     async fn hand_over(self: &Arc<Self>, slot: &Arc<Slot>, wanted: Vec<Arc<Event>>, attempt: u32) -> Delivered {
         let (shared, slot) = (self.clone(), slot.clone());
-        let call = self.observer_threads.call(move || {
-            let delivery = Delivery { now: clock::now(), attempt, replay: false, missed: 0 };
-            shared.observe(&slot, &wanted, &delivery)
-        });
-        match call.await {
+        let delivery = Delivery { now: clock::now(), attempt, replay: false, missed: 0 };
+        let called = if slot.info().observer_waits() {
+            self.call_waiting(async move { shared.observe_waiting(&slot, &wanted, &delivery).await }).await
+        } else {
+            self.observer_threads.call(move || shared.observe(&slot, &wanted, &Delivery { now: clock::now(), ..delivery })).await
+        };
+        match called {
             Ok(Ok(report)) => match report.outcome {
                 Ok(Ok(())) => Delivered::Taken(report.outbox),
                 Ok(Err(error)) => Delivered::NotTaken(error),
@@ -169,6 +181,14 @@ impl Shared {
                 Delivered::Quarantined(50)
             }
         }
+    }
+
+    /// Has a call that waits for the world outside polled where workers are. It is cut if nobody waits for it any more.
+    async fn call_waiting<T: Send + 'static>(&self, call: impl Future<Output = T> + Send + 'static) -> Result<T, Overloaded> {
+        let (done, answer) = oneshot::channel();
+        let handle = self.tasks.spawn_on(&self.workers.handle(), async move { drop(done.send(call.await)) });
+        let _cut = CutOnDrop(handle);
+        answer.await.map_err(|_| Overloaded)
     }
 
     /// Not taken: smaller batches until the event that cannot be handled is alone, and that one a bounded number of times.
@@ -207,6 +227,11 @@ impl Shared {
         reading.batch = (reading.batch * 2).min(self.options.observer_batch);
         Ok(())
     }
+}
+
+/// Events that its operator lets an observer be handed in one call.
+fn most_of(slot: &Slot) -> usize {
+    usize::try_from(slot.info().limits.observe_events).unwrap_or(usize::MAX).max(1)
 }
 
 /// The events, and the narration, that the observer's filter asks for, at most this many. Never its own publishes, unless it names itself.

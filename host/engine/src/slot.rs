@@ -14,7 +14,7 @@ use trackside_model::{
     control::{Handler, Judged, next_batch},
     event::Text,
     plugin::PluginInfo,
-    ports::{Fault, FaultKind, Guest},
+    ports::{Fault, FaultKind, Guest, Usage},
     time::Timestamp,
 };
 
@@ -32,6 +32,18 @@ pub(crate) struct Slot {
     faults: AtomicU64,
     last_fault: Mutex<Option<LastFault>>,
     latencies: Latencies,
+    http: Mutex<HttpTotals>,
+}
+
+/// What all calls of a version have sent and got over HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HttpTotals {
+    /// Requests that went out.
+    pub requests: u64,
+    /// Bytes of their bodies.
+    pub request_bytes: u64,
+    /// Bytes of the answers' bodies.
+    pub response_bytes: u64,
 }
 
 /// The last fault, for people.
@@ -70,6 +82,9 @@ pub struct PluginStatus {
     pub p50_us: f64,
     /// 99th percentile of the same.
     pub p99_us: f64,
+    /// What it has sent and got over HTTP since then, if it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpTotals>,
 }
 
 impl Slot {
@@ -86,6 +101,7 @@ impl Slot {
             faults: AtomicU64::new(0),
             last_fault: Mutex::default(),
             latencies: Latencies::default(),
+            http: Mutex::default(),
         }
     }
 
@@ -159,9 +175,15 @@ impl Slot {
 
     /// Takes note of a call about so many events, each of which counts as one with its share of the time. Cancelled calls say nothing about
     /// the plugin.
-    pub(crate) fn called(&self, fault: Option<&Fault>, duration_ns: u64, events: u64, now: Timestamp) -> Option<Transition> {
+    pub(crate) fn called(&self, fault: Option<&Fault>, usage: Usage, events: u64, now: Timestamp) -> Option<Transition> {
         self.calls.fetch_add(events, Relaxed);
-        self.latencies.record_many(duration_ns / events.max(1), events);
+        self.latencies.record_many(usage.duration_ns / events.max(1), events);
+        if usage.http.requests > 0 {
+            let mut http = self.http.lock();
+            http.requests += u64::from(usage.http.requests);
+            http.request_bytes += usage.http.request_bytes;
+            http.response_bytes += usage.http.response_bytes;
+        }
         match fault {
             None => self.breaker.lock().success(now),
             Some(fault) if fault.kind == FaultKind::Cancelled => {
@@ -202,6 +224,7 @@ impl Slot {
             last_fault: self.last_fault.lock().clone(),
             p50_us,
             p99_us,
+            http: Some(*self.http.lock()).filter(|http| http.requests > 0),
         }
     }
 

@@ -121,7 +121,7 @@ impl Tasks {
 }
 
 /// Cuts a task together with the one that watches it.
-struct CutOnDrop(AbortHandle);
+pub(crate) struct CutOnDrop(pub(crate) AbortHandle);
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     event::{Filter, Pattern},
+    outside::SecretGrant,
     plugin::{FolderGrant, Grants, Limits, PluginInfo},
 };
 
@@ -141,6 +142,20 @@ impl CapabilityDiff {
         let within = |folder: &FolderGrant| before.folders.iter().any(|old| folder.path.starts_with(&old.path));
         let grows = !after.folders.iter().all(within);
         self.changed("grants.folders", folders_text(&before.folders), folders_text(&after.folders), grows);
+        self.outside(before, after);
+    }
+
+    /// What it may reach of the network, and which secrets it may use for that.
+    fn outside(&mut self, before: &Grants, after: &Grants) {
+        let grows = !after.http.iter().all(|grant| before.http.iter().any(|old| old.covers(grant)));
+        self.changed("grants.http", joined(&before.http), joined(&after.http), grows);
+        let moved = |secret: &&SecretGrant| before.secrets.iter().any(|old| old.name == secret.name && old.source != secret.source);
+        let mut secrets = joined(&after.secrets);
+        if let Some(secret) = after.secrets.iter().find(moved) {
+            secrets.push_str(&format!(" ({} from another place)", secret.name));
+        }
+        let grows = !after.secrets.iter().all(|secret| before.secrets.iter().any(|old| old.covers(secret)));
+        self.changed("grants.secrets", joined(&before.secrets), secrets, grows);
     }
 
     fn limits(&mut self, before: &Limits, after: &Limits) {
@@ -172,12 +187,11 @@ const REACHES: [Reach; 9] = [
     Reach { prefix: "trackside:plugin/events@", name: "events", granted: |grants| grants.publish.is_some() || grants.query.is_some() },
     Reach { prefix: "trackside:plugin/progress@", name: "progress", granted: |grants| grants.progress },
     Reach { prefix: "trackside:plugin/schedule@", name: "schedule", granted: |grants| grants.schedule },
-    Reach { prefix: "trackside:plugin/secrets@", name: "secrets", granted: |_| false },
+    Reach { prefix: "trackside:plugin/secrets@", name: "secrets", granted: |grants| !grants.secrets.is_empty() },
     Reach { prefix: "wasi:clocks/", name: "wasi:clocks", granted: |grants| grants.clock || grants.timers },
     Reach { prefix: "wasi:random/", name: "wasi:random", granted: |grants| grants.random },
     Reach { prefix: "wasi:filesystem/", name: "wasi:filesystem", granted: |grants| !grants.folders.is_empty() },
-    // No grant takes this away again: where it can be imported, it reaches out.
-    Reach { prefix: "wasi:http/", name: "wasi:http", granted: |_| true },
+    Reach { prefix: "wasi:http/", name: "wasi:http", granted: |grants| !grants.http.is_empty() },
 ];
 
 impl Reach {
@@ -186,7 +200,7 @@ impl Reach {
     }
 }
 
-fn numbers(limits: &Limits) -> [(&'static str, u64); 13] {
+fn numbers(limits: &Limits) -> [(&'static str, u64); 20] {
     [
         ("timeout_ms", limits.timeout_ms),
         ("fuel", limits.fuel),
@@ -201,11 +215,22 @@ fn numbers(limits: &Limits) -> [(&'static str, u64); 13] {
         ("query_events", u64::from(limits.query_events)),
         ("schedules", u64::from(limits.schedules)),
         ("kv_bytes", limits.kv_bytes),
+        ("observe_events", u64::from(limits.observe_events)),
+        ("http_requests", u64::from(limits.http_requests)),
+        ("http_concurrent", u64::from(limits.http_concurrent)),
+        ("http_request_bytes", limits.http_request_bytes),
+        ("http_response_bytes", limits.http_response_bytes),
+        ("http_connect_ms", limits.http_connect_ms),
+        ("http_timeout_ms", limits.http_timeout_ms),
     ]
 }
 
 fn listed<T: AsRef<str>>(names: &[T]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ") }
+}
+
+fn joined<T: fmt::Display>(grants: &[T]) -> String {
+    listed(&grants.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 fn patterns_text(patterns: Option<&[Pattern]>) -> String {

@@ -9,6 +9,7 @@ pub mod control;
 pub mod event;
 pub mod json;
 pub mod narration;
+pub mod outside;
 pub mod packed;
 pub mod plugin;
 pub mod ports;

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{Filter, Pattern, Text},
     json::Json,
+    outside::{HttpGrant, SecretGrant},
 };
+
+/// How the import begins by which a component sends requests.
+pub const OUTGOING_HTTP: &str = "wasi:http/outgoing-handler@";
 
 /// SHA-256 of some bytes: a plugin version, a definition, a blob.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -156,6 +160,20 @@ pub struct Limits {
     pub schedules: u32,
     /// Bytes that the plugin's kv space may hold.
     pub kv_bytes: u64,
+    /// Events handed to its observer in one call; the engine's own limit holds besides.
+    pub observe_events: u32,
+    /// Requests over HTTP that a call may send.
+    pub http_requests: u32,
+    /// Those of them that may be under way at a time.
+    pub http_concurrent: u32,
+    /// Bytes that the bodies of all requests of a call may have.
+    pub http_request_bytes: u64,
+    /// Bytes that the bodies of all answers to a call may have.
+    pub http_response_bytes: u64,
+    /// Milliseconds that a request may take to be connected.
+    pub http_connect_ms: u64,
+    /// Milliseconds that a request may take from its beginning to the end of its answer; the call's deadline holds besides.
+    pub http_timeout_ms: u64,
 }
 
 impl Limits {
@@ -180,6 +198,13 @@ impl Limits {
             query_events: 1_000,
             schedules: 1_000,
             kv_bytes: 16 << 20,
+            observe_events: 100_000,
+            http_requests: 100,
+            http_concurrent: 10,
+            http_request_bytes: 4 << 20,
+            http_response_bytes: 16 << 20,
+            http_connect_ms: 5_000,
+            http_timeout_ms: 30_000,
         }
     }
 
@@ -221,6 +246,10 @@ pub struct Grants {
     pub progress: bool,
     /// Folders it may read.
     pub folders: Vec<FolderGrant>,
+    /// Requests that it may send.
+    pub http: Vec<HttpGrant>,
+    /// Secrets that it may use.
+    pub secrets: Vec<SecretGrant>,
 }
 
 /// When a plugin's breaker opens and how long it stays open.
@@ -308,5 +337,15 @@ impl PluginInfo {
     /// The settings' first 12 digits.
     pub fn short_settings(&self) -> Text {
         Text::from(self.settings.short())
+    }
+
+    /// Whether its observer waits for the world outside, and so is called as workers are.
+    pub fn observer_waits(&self) -> bool {
+        self.roles.observer && self.calls_out()
+    }
+
+    /// Whether it both imports and is granted HTTP.
+    pub fn calls_out(&self) -> bool {
+        !self.grants.http.is_empty() && self.imports.iter().any(|import| import.starts_with(OUTGOING_HTTP))
     }
 }

@@ -222,20 +222,38 @@ pub struct Usage {
     pub duration_ns: u64,
     /// Fuel.
     pub fuel: u64,
+    /// What it sent and got over HTTP.
+    pub http: HttpUsage,
+}
+
+/// What a call used of the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HttpUsage {
+    /// Requests that went out.
+    pub requests: u32,
+    /// Bytes of their bodies.
+    pub request_bytes: u64,
+    /// Bytes of the answers' bodies.
+    pub response_bytes: u64,
 }
 
 impl Usage {
     /// What both used.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { duration_ns: self.duration_ns.saturating_add(other.duration_ns), fuel: self.fuel.saturating_add(other.fuel) }
+        let http = HttpUsage {
+            requests: self.http.requests.saturating_add(other.http.requests),
+            request_bytes: self.http.request_bytes.saturating_add(other.http.request_bytes),
+            response_bytes: self.http.response_bytes.saturating_add(other.http.response_bytes),
+        };
+        Self { duration_ns: self.duration_ns.saturating_add(other.duration_ns), fuel: self.fuel.saturating_add(other.fuel), http }
     }
 
-    /// The share of one of `count`.
+    /// The share of one of `count`, of time and fuel. Requests have none: no call that makes any is about many things.
     #[must_use]
     pub fn share(self, count: usize) -> Self {
         let count = count.max(1) as u64;
-        Self { duration_ns: self.duration_ns / count, fuel: self.fuel / count }
+        Self { duration_ns: self.duration_ns / count, fuel: self.fuel / count, http: self.http }
     }
 }
 
@@ -381,6 +399,12 @@ pub trait Guest: Send + Sync + 'static {
     /// Hands a batch to the observer. Blocks, for the plugin's deadline at the most: call it on a guest thread.
     fn observe(&self, events: &[Arc<Event>], delivery: &Delivery) -> CallReport<Result<(), String>>;
 
+    /// The same for an observer that waits for the world outside ([`PluginInfo::observer_waits`]). Poll it on a guest thread, as [`run`](Self::run);
+    /// dropping the future cuts the call. Guests that never wait are called as they always are.
+    fn observe_waiting<'a>(&'a self, events: &'a [Arc<Event>], delivery: &'a Delivery) -> BoxFuture<'a, CallReport<Result<(), String>>> {
+        Box::pin(async move { self.observe(events, delivery) })
+    }
+
     /// Has the worker do a task. Poll it on a guest thread: a guest computes inside a poll, and yields now and then.
     /// Dropping the future cuts the call.
     fn run<'a>(&'a self, task: &'a TaskCall) -> BoxFuture<'a, CallReport<Result<Json, Failure>>>;
@@ -476,7 +500,7 @@ pub trait HostCalls: Send + Sync + 'static {
     /// A plugin used what it was not granted. `line` is what the operator would add to its settings file; reported once a plugin version.
     fn not_granted(&self, plugin: &str, what: &str, line: &str);
 
-    /// What a plugin had to say was cut at a limit, and the call went on. `limit` is the settings file's name of it, `allowed` its value;
+    /// What a plugin had to say was cut, or what it wanted refused, at a limit, and the call went on. `limit` is the settings file's name of it, `allowed` its value;
     /// reported once a plugin version.
     fn cut(&self, plugin: &str, limit: &str, allowed: u64);
 }

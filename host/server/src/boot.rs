@@ -259,5 +259,6 @@ fn wasm_options(options: &HostOptions) -> WasmOptions {
         compiler: options.compiler.clone(),
         compile: config.compile_limits(),
         pools: config.pool_sizes(),
+        outgoing: config.outgoing_options(),
     }
 }

@@ -30,3 +30,27 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
     require_store_data_send: true,
 });
+
+/// The observer once more, for those that wait for the world outside: their calls are futures.
+pub(crate) mod waiting {
+    wasmtime::component::bindgen!({
+        inline: "
+            package trackside:host;
+            world waiting {
+                // So that an event has one type here and above: it is given as well as taken.
+                import trackside:plugin/events@0.1.0;
+                export trackside:plugin/observer@0.1.0;
+                export trackside:packed/observer@0.1.0;
+            }
+        ",
+        world: "trackside:host/waiting",
+        path: ["../../wit/trackside-plugin-0.1.0", "../../wit/trackside-packed"],
+        exports: { default: async },
+        with: {
+            "trackside:plugin/types@0.1.0": crate::bindings::trackside::plugin::types,
+            "trackside:plugin/events@0.1.0": crate::bindings::trackside::plugin::events,
+        },
+        ownership: Borrowing { duplicate_if_necessary: true },
+        require_store_data_send: true,
+    });
+}

@@ -4,15 +4,13 @@
 use std::time::{Duration, Instant};
 
 use trackside_model::{
-    json::Json,
-    ports::{CallReport, Failure, Fault, Outbox, TaskCall, Usage},
+    ports::{CallReport, Fault, Outbox, Usage},
     time::Timestamp,
 };
 use wasmtime::Store;
 
 use crate::{
-    bindings::exports::trackside::plugin::worker,
-    convert, fault,
+    fault,
     instance::{Live, RoleExports, arm},
     pool::{AsyncPool, Pool},
     state::{Call, Cause, State},
@@ -49,8 +47,12 @@ pub(crate) fn guarded<R: RoleExports, T>(
     report
 }
 
-/// Has a worker do a task. The future computes inside its polls, and yields now and then; dropping it cuts the call.
-pub(crate) async fn guarded_run(pool: &AsyncPool<worker::Guest>, terms: Terms, task: &TaskCall) -> CallReport<Result<Json, Failure>> {
+/// Calls a guest whose calls are futures. It computes inside the future's polls, and yields now and then; dropping the future cuts the call.
+pub(crate) async fn guarded_waiting<R: RoleExports, T>(
+    pool: &AsyncPool<R>,
+    terms: Terms,
+    body: impl AsyncFnOnce(&mut Live<R>) -> wasmtime::Result<T>,
+) -> CallReport<T> {
     let started = Instant::now();
     let timeout_ms = terms.timeout_ms;
     let core = &pool.role.core;
@@ -59,34 +61,28 @@ pub(crate) async fn guarded_run(pool: &AsyncPool<worker::Guest>, terms: Terms, t
         Ok(lease) => lease,
         Err(fault) => return unanswered(started, fault),
     };
-    let Live { store, exports } = lease.live();
-    let answer = match begin(store, started, terms) {
+    let live = lease.live();
+    let answer = match begin(&mut live.store, started, terms) {
         Ok(()) => {
-            let metadata = convert::task_metadata(task);
-            let run = exports.call_run(&mut *store, convert::task(task, &metadata, timeout_ms.min(task.timeout_ms)));
             // Epochs end a guest that computes; this ends one that waits.
             let deadline = tokio::time::Instant::from_std(started + Duration::from_millis(timeout_ms));
-            match tokio::time::timeout_at(deadline, run).await {
-                Ok(answer) => answer.and_then(convert::result),
+            match tokio::time::timeout_at(deadline, body(live)).await {
+                Ok(answer) => answer,
                 Err(_) => Err(fault::deadline(started, timeout_ms).into()),
             }
         }
         Err(error) => Err(error),
     };
-    let mut report = end(store, answer, started);
+    let report = end(&mut live.store, answer, started);
     if report.outcome.is_ok() {
         lease.give_back();
-    }
-    if matches!(report.outcome, Ok(Err(_))) {
-        // A failure releases log and progress only, and those are out already.
-        report.outbox = Outbox::default();
     }
     report
 }
 
 /// The report of a call that did not reach a guest.
 pub(crate) fn unanswered<T>(started: Instant, fault: Fault) -> CallReport<T> {
-    CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage { duration_ns: ns_since(started), fuel: 0 } }
+    CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage { duration_ns: ns_since(started), ..Usage::default() } }
 }
 
 fn ns_since(started: Instant) -> u64 {
@@ -113,6 +109,7 @@ pub(crate) fn end<T>(store: &mut Store<State>, answer: wasmtime::Result<T>, star
         Err(error) => Err(fault::of_error(&error, state)),
     };
     state.drain_stdio();
+    let http = state.end_requests();
     let outbox = if outcome.is_ok() { state.call.take_outbox() } else { Outbox::default() };
-    CallReport { outcome, outbox, usage: Usage { duration_ns, fuel } }
+    CallReport { outcome, outbox, usage: Usage { duration_ns, fuel, http } }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 use trackside_model::{
     event::{Filter, Text},
     json::Json,
-    plugin::{EffectClass, Grants, Limits, Method, OnFault, Roles},
+    plugin::{EffectClass, Grants, Limits, Method, OUTGOING_HTTP, OnFault, Roles},
     ports::{CallReport, HostCalls},
     time::Timestamp,
 };
@@ -23,8 +23,10 @@ use crate::{
     convert,
     engines::Engines,
     error::LoadProblem,
+    http::Client,
     instance::{Live, Role},
     limits::{DESCRIBE_FUEL, DESCRIBE_TIMEOUT_MS},
+    secrets::Secrets,
     settings::Settings,
     state::{Cause, Core, State},
 };
@@ -56,6 +58,7 @@ pub(crate) fn ask(
     name: &Text,
     pre: InstancePre<State>,
     engines: Arc<Engines>,
+    client: Arc<Client>,
     calls: Arc<dyn HostCalls>,
     limits: &Limits,
     roles: Roles,
@@ -66,6 +69,8 @@ pub(crate) fn ask(
         limits: Limits { fuel: DESCRIBE_FUEL, timeout_ms: DESCRIBE_TIMEOUT_MS, ..limits.clone() },
         grants: Grants::default(),
         values: Settings::default().values(),
+        secrets: Secrets::default(),
+        client,
         calls,
         engines,
         describing: true,
@@ -166,7 +171,7 @@ fn schema(method: &str, what: &str, text: Option<String>) -> Result<Option<Json>
 /// What the plugin may touch, by what it both imports and is granted.
 pub(crate) fn effect_class(outline: &Outline, grants: &Grants, memoryless: bool) -> EffectClass {
     let uses = |granted: bool, prefix: &str| granted && outline.imports(prefix);
-    if uses(!grants.folders.is_empty(), "wasi:filesystem/") {
+    if uses(!grants.folders.is_empty(), "wasi:filesystem/") || uses(!grants.http.is_empty(), OUTGOING_HTTP) {
         return EffectClass::Effectful;
     }
     let stateful = uses(grants.kv, "trackside:plugin/kv@")

@@ -10,6 +10,8 @@ use crate::{
     compile::CompileError,
     directory::{NameError, ScanError},
     engines::EngineError,
+    http::OutgoingError,
+    secrets::SecretError,
     settings::SettingsError,
 };
 
@@ -25,6 +27,9 @@ pub enum HostError {
     /// The plugin directory.
     #[error(transparent)]
     Directory(#[from] ScanError),
+    /// What plugins send.
+    #[error(transparent)]
+    Outgoing(#[from] OutgoingError),
 }
 
 /// Why a plugin was not loaded.
@@ -70,7 +75,7 @@ pub enum LoadProblem {
     /// It needs what this host does not have.
     #[error(
         "imports {}, which this host does not offer; it offers what the worlds observer-plugin, control-plugin and worker-plugin of \
-         trackside:plugin@0.1.0 import, and wasi:cli, clocks, filesystem, io, random and sockets 0.2", quoted(.0)
+         trackside:plugin@0.1.0 import, and wasi:cli, clocks, filesystem, http, io, random and sockets 0.2", quoted(.0)
     )]
     UnknownImports(Vec<String>),
     /// An interface has another shape than this host's.
@@ -116,6 +121,15 @@ pub enum LoadProblem {
     /// The settings grant folders to roles that cannot use them.
     #[error("is granted folders, which only workers can read; remove the [[grants.folders]] from its settings file")]
     FoldersWithoutWorker,
+    /// The settings grant HTTP to a control handler.
+    #[error(
+        "is granted HTTP, and is a control handler alone: those decide by what they have, and do not call out; remove the [[grants.http]] \
+         from its settings file, or let an observer or a worker of the same component call out and leave in kv what the handler needs"
+    )]
+    HttpForControl,
+    /// A secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 }
 
 impl LoadError {

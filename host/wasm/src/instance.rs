@@ -17,8 +17,12 @@ use wasmtime::{
 };
 
 use crate::{
-    bindings::exports::trackside::{packed, plugin},
+    bindings::{
+        exports::trackside::{packed, plugin},
+        waiting::exports::trackside as waiting,
+    },
     fault,
+    http::Http,
     limits::{Limiter, RESOURCES},
     linker::stdio::Stdio,
     state::{Call, Cause, Core, State},
@@ -105,6 +109,36 @@ impl RoleExports for ObserverExports {
     }
 }
 
+/// An observer that waits for the world outside, in the shape that costs less if the component has both.
+pub(crate) enum WaitingObserver {
+    Packed(waiting::packed::observer::Guest),
+    Record(waiting::plugin::observer::Guest),
+}
+
+/// See [`WaitingObserver`].
+pub(crate) enum WaitingIndices {
+    Packed(waiting::packed::observer::GuestIndices),
+    Record(waiting::plugin::observer::GuestIndices),
+}
+
+impl RoleExports for WaitingObserver {
+    type Indices = WaitingIndices;
+
+    fn find(pre: &InstancePre<State>) -> wasmtime::Result<WaitingIndices> {
+        match waiting::packed::observer::GuestIndices::new(pre) {
+            Ok(indices) => Ok(WaitingIndices::Packed(indices)),
+            Err(_) => waiting::plugin::observer::GuestIndices::new(pre).map(WaitingIndices::Record),
+        }
+    }
+
+    fn load(indices: &WaitingIndices, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Self> {
+        match indices {
+            WaitingIndices::Packed(indices) => indices.load(store, instance).map(Self::Packed),
+            WaitingIndices::Record(indices) => indices.load(store, instance).map(Self::Record),
+        }
+    }
+}
+
 impl RoleExports for plugin::worker::Guest {
     type Indices = plugin::worker::GuestIndices;
 
@@ -183,7 +217,7 @@ impl<R: RoleExports> Role<R> {
         let call = Call::new(started, timeout_ms, Timestamp::default(), Cause::None, limits.fuel);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
-        let state = State { limiter, call, stdio, wasi, table, core, suspends };
+        let state = State { limiter, call, stdio, wasi, http: Http::new(), table, core, suspends };
         let mut store = Store::new(self.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(result_bytes);

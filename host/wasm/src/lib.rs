@@ -15,6 +15,7 @@ mod directory;
 mod engines;
 mod error;
 mod fault;
+mod http;
 mod instance;
 pub mod limits;
 mod linker;
@@ -24,6 +25,7 @@ mod plugin;
 mod pool;
 pub mod raw;
 mod report;
+mod secrets;
 mod settings;
 mod state;
 mod ticker;
@@ -35,8 +37,10 @@ pub use self::{
     directory::{Junk, NameError, PluginFile, Scan, ScanError, check_name},
     engines::{EngineError, EngineKind},
     error::{HostError, LoadError, LoadProblem},
+    http::OutgoingError,
     load::{PluginBytes, PluginHost},
-    options::{CompileLimits, CompilerCommand, PoolSizes, WasmOptions},
+    options::{CompileLimits, CompilerCommand, OutgoingOptions, PoolSizes, WasmOptions},
     report::{CheckReport, GrantUse},
+    secrets::SecretError,
     settings::{MAX_TIMEOUT_MS, MAX_WORKERS, SettingsError},
 };

@@ -24,6 +24,8 @@ pub const LOG_LINE_BYTES: u64 = 16;
 pub const RANDOM_BYTES: u64 = 1 << 20;
 /// Farthest that an event can be scheduled ahead, in milliseconds: ten years.
 pub const SCHEDULE_AHEAD_MS: u64 = 10 * 366 * 24 * 3_600_000;
+/// Things that are reported of one plugin version: as not granted, or cut at a limit. What comes after them is still refused.
+pub const REPORTS: usize = 100;
 /// Resources of WASI (streams, pollables, files) that an instance holds at a time.
 pub const RESOURCES: usize = 10_000;
 /// Milliseconds that `describe` has.

@@ -24,11 +24,13 @@ use crate::{
     directory::{self, PluginFile, Scan, ScanError},
     engines::{EngineKind, Engines, RUNTIME_COMPONENT_BYTES},
     error::{HostError, LoadError, LoadProblem},
+    http::Client,
     instance::Role,
     limits::SETTINGS_BYTES,
     options::WasmOptions,
     plugin::Plugin,
     pool::{AsyncPool, Pool},
+    secrets::Secrets,
     settings::{Settings, SettingsError},
     state::{Core, State},
 };
@@ -39,6 +41,7 @@ pub struct PluginHost {
     calls: Arc<dyn HostCalls>,
     engines: Arc<Engines>,
     cache: Cache,
+    client: Arc<Client>,
 }
 
 /// The bytes of a plugin's files, read once: what is checked, kept and loaded is the same.
@@ -63,6 +66,7 @@ pub(crate) struct Source {
 pub(crate) struct Prepared {
     pub(crate) info: PluginInfo,
     pub(crate) described: Described,
+    pub(crate) secrets: Secrets,
     pub(crate) from_cache: bool,
     /// Milliseconds that getting machine code took.
     pub(crate) compile_ms: u64,
@@ -81,8 +85,9 @@ impl PluginHost {
     pub fn new(options: WasmOptions, calls: Arc<dyn HostCalls>) -> Result<Self, HostError> {
         directory::scan(&options.plugin_dir)?;
         let cache = Cache::open(&options.cache_dir)?;
+        let client = Arc::new(Client::new(&options.outgoing)?);
         let engines = Arc::new(Engines::new(&options.pools)?);
-        Ok(Self { options, calls, engines, cache })
+        Ok(Self { options, calls, engines, cache, client })
     }
 
     /// Looks through the plugin directory.
@@ -173,6 +178,10 @@ impl PluginHost {
         if !grants.folders.is_empty() && !roles.worker {
             return Err(at_settings(files, LoadProblem::FoldersWithoutWorker));
         }
+        if !grants.http.is_empty() && !(roles.worker || roles.observer) {
+            return Err(at_settings(files, LoadProblem::HttpForControl));
+        }
+        let secrets = Secrets::read(&files.name, &grants.secrets).map_err(|error| at_settings(files, error.into()))?;
         let started = Instant::now();
         let (code, from_cache) = self.machine_code(&files.name, source).map_err(component)?;
         let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -202,7 +211,7 @@ impl PluginHost {
             limits,
             grants,
         };
-        Ok(Prepared { info, described, from_cache, compile_ms, engine, code, asynchronous })
+        Ok(Prepared { info, described, secrets, from_cache, compile_ms, engine, code, asynchronous })
     }
 
     /// Machine code from the cache, or compiled and put there.
@@ -231,17 +240,27 @@ impl PluginHost {
     }
 
     fn describe(&self, name: &Text, pre: InstancePre<State>, limits: &Limits, source: &Source) -> Result<Described, LoadProblem> {
-        describe::ask(name, pre, Arc::clone(&self.engines), Arc::clone(&self.calls), limits, source.outline.roles())
+        describe::ask(
+            name,
+            pre,
+            Arc::clone(&self.engines),
+            Arc::clone(&self.client),
+            Arc::clone(&self.calls),
+            limits,
+            source.outline.roles(),
+        )
     }
 
     /// Makes the pools and their first instances: what cannot be instantiated fails now.
     pub(crate) fn instantiate(&self, source: &Source, prepared: Prepared) -> Result<Plugin, LoadProblem> {
-        let Prepared { info, code, asynchronous, engine, .. } = prepared;
+        let Prepared { info, secrets, code, asynchronous, engine, .. } = prepared;
         let core = Arc::new(Core {
             name: Arc::clone(&info.name),
             limits: info.limits.clone(),
             grants: info.grants.clone(),
             values: source.settings.values(),
+            secrets,
+            client: Arc::clone(&self.client),
             calls: Arc::clone(&self.calls),
             engines: Arc::clone(&self.engines),
             describing: false,
@@ -249,8 +268,9 @@ impl PluginHost {
         });
         let pools = &self.options.pools;
         let (roles, fresh) = (info.roles, source.settings.fresh);
-        let pre = if roles.control || roles.observer { Some(self.linked(engine, &code)?) } else { None };
-        let mut plugin = Plugin { info, control: None, observer: None, worker: None };
+        let blocking_observer = roles.observer && !info.observer_waits();
+        let pre = if roles.control || blocking_observer { Some(self.linked(engine, &code)?) } else { None };
+        let mut plugin = Plugin { info, control: None, observer: None, waiting_observer: None, worker: None };
         let warm_ms = plugin.info.limits.timeout_ms.max(crate::limits::DESCRIBE_TIMEOUT_MS);
         let instance = |fault| LoadProblem::Fault { what: "making its first instance", fault };
         if let (true, Some(pre)) = (roles.control, &pre) {
@@ -260,11 +280,15 @@ impl PluginHost {
             pool.warm(warm_ms).map_err(instance)?;
             plugin.control = Some(pool);
         }
-        if let (true, Some(pre)) = (roles.observer, &pre) {
+        if let (true, Some(pre)) = (blocking_observer, &pre) {
             let role = Role::new(Arc::clone(&core), pre.clone(), Vec::new()).map_err(link_problem)?;
             let pool = Pool::new(role, pools.observer, fresh);
             pool.warm(warm_ms).map_err(instance)?;
             plugin.observer = Some(pool);
+        }
+        if plugin.info.observer_waits() {
+            let role = Role::new(Arc::clone(&core), asynchronous.clone(), Vec::new()).map_err(link_problem)?;
+            plugin.waiting_observer = Some(AsyncPool::new(role, pools.observer, fresh));
         }
         if roles.worker {
             let role = Role::new(Arc::clone(&core), asynchronous, core.grants.folders.clone()).map_err(link_problem)?;

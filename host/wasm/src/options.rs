@@ -1,7 +1,7 @@
 //! Owns what the plugin host is started with: its directories, the compiler's command, and the sizes of its pools.
 //! Leaves where the values come from (configuration, flags) to the program, and what a single plugin may use to its settings file.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, net::IpAddr, path::PathBuf};
 
 /// How to start the process that compiles components: the host's own binary with whatever makes it call
 /// [`compile_child_main`](crate::compile_child_main).
@@ -50,6 +50,15 @@ impl Default for PoolSizes {
     }
 }
 
+/// How requests of plugins to the world outside are connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutgoingOptions {
+    /// Certificates in PEM that are trusted besides this machine's own roots.
+    pub ca_file: Option<PathBuf>,
+    /// Hosts whose addresses are not asked of the system, and their addresses.
+    pub resolve: Vec<(String, IpAddr)>,
+}
+
 /// Everything that the plugin host is started with.
 #[derive(Clone, Debug)]
 pub struct WasmOptions {
@@ -64,4 +73,6 @@ pub struct WasmOptions {
     pub compile: CompileLimits,
     /// How many instances there may be.
     pub pools: PoolSizes,
+    /// How requests to the world outside are connected.
+    pub outgoing: OutgoingOptions,
 }

@@ -14,11 +14,14 @@ use trackside_model::{
 };
 
 use crate::{
-    bindings::exports::trackside::plugin::{observer, worker},
-    call::{self, Terms, guarded, guarded_run},
+    bindings::{
+        exports::trackside::plugin::{observer, worker},
+        waiting::exports::trackside::plugin::observer as waiting_observer,
+    },
+    call::{self, Terms, guarded, guarded_waiting},
     convert::{self, RecordTexts},
     fault,
-    instance::{ControlExports, Live, ObserverExports},
+    instance::{ControlExports, Live, ObserverExports, WaitingObserver},
     pool::{AsyncPool, Pool},
     state::Cause,
 };
@@ -28,6 +31,8 @@ pub(crate) struct Plugin {
     pub(crate) info: PluginInfo,
     pub(crate) control: Option<Pool<ControlExports>>,
     pub(crate) observer: Option<Pool<ObserverExports>>,
+    /// In its place, if it waits for the world outside.
+    pub(crate) waiting_observer: Option<AsyncPool<WaitingObserver>>,
     pub(crate) worker: Option<AsyncPool<worker::Guest>>,
 }
 
@@ -36,15 +41,36 @@ fn no_role<T>(name: &str, role: &str) -> CallReport<T> {
     call::unanswered(Instant::now(), fault::plain(FaultKind::Unavailable, format!("{name} has no {role}")))
 }
 
+fn too_large<T>(used: u64, allowed: u64) -> CallReport<T> {
+    call::unanswered(Instant::now(), fault::argument_bytes(used, allowed))
+}
+
+/// A batch that was not taken comes again, and so does what it would have caused.
+fn released_if_taken(mut report: CallReport<Result<(), String>>) -> CallReport<Result<(), String>> {
+    if matches!(report.outcome, Ok(Err(_))) {
+        report.outbox = Outbox::default();
+    }
+    report
+}
+
 impl Plugin {
     /// The terms of a call about one thing.
     fn terms(&self, timeout_ms: u64, now: Timestamp, cause: Cause) -> Terms {
         Terms { timeout_ms, now, cause, fuel: self.info.limits.fuel }
     }
-}
 
-fn too_large<T>(used: u64, allowed: u64) -> CallReport<T> {
-    call::unanswered(Instant::now(), fault::argument_bytes(used, allowed))
+    /// The terms of a batch, or that it is too large.
+    fn batch(&self, events: &[Arc<Event>], delivery: &Delivery) -> Result<Terms, CallReport<Result<(), String>>> {
+        let bytes = events.iter().map(|event| convert::event_bytes(event)).sum();
+        if bytes > self.info.limits.argument_bytes {
+            return Err(too_large(bytes, self.info.limits.argument_bytes));
+        }
+        let cause = Cause::Batch {
+            events: events.iter().map(|event| (event.event_id, Arc::clone(&event.correlation_id))).collect(),
+            last_sequence: events.last().map_or(0, |event| event.sequence_number),
+        };
+        Ok(self.terms(self.info.limits.timeout_ms, delivery.now, cause))
+    }
 }
 
 impl Guest for Plugin {
@@ -82,22 +108,28 @@ impl Guest for Plugin {
     }
 
     fn observe(&self, events: &[Arc<Event>], delivery: &Delivery) -> CallReport<Result<(), String>> {
-        let Some(pool) = &self.observer else { return no_role(&self.info.name, "observer") };
-        let bytes = events.iter().map(|event| convert::event_bytes(event)).sum();
-        if bytes > self.info.limits.argument_bytes {
-            return too_large(bytes, self.info.limits.argument_bytes);
+        let Some(pool) = &self.observer else { return no_role(&self.info.name, "observer that is called and waited for") };
+        match self.batch(events, delivery) {
+            Ok(terms) => {
+                let timeout_ms = terms.timeout_ms;
+                released_if_taken(guarded(pool, terms, |live| observe(live, events, delivery, timeout_ms)))
+            }
+            Err(too_large) => too_large,
         }
-        let timeout_ms = self.info.limits.timeout_ms;
-        let cause = Cause::Batch {
-            events: events.iter().map(|event| (event.event_id, Arc::clone(&event.correlation_id))).collect(),
-            last_sequence: events.last().map_or(0, |event| event.sequence_number),
-        };
-        let mut report = guarded(pool, self.terms(timeout_ms, delivery.now, cause), |live| observe(live, events, delivery, timeout_ms));
-        if matches!(report.outcome, Ok(Err(_))) {
-            // The batch was not taken: it comes again, and so does what it would have caused.
-            report.outbox = Outbox::default();
-        }
-        report
+    }
+
+    fn observe_waiting<'a>(&'a self, events: &'a [Arc<Event>], delivery: &'a Delivery) -> BoxFuture<'a, CallReport<Result<(), String>>> {
+        Box::pin(async move {
+            let Some(pool) = &self.waiting_observer else { return self.observe(events, delivery) };
+            match self.batch(events, delivery) {
+                Ok(terms) => {
+                    let timeout_ms = terms.timeout_ms;
+                    let body = async |live: &mut Live<WaitingObserver>| observe_waiting(live, events, delivery, timeout_ms).await;
+                    released_if_taken(guarded_waiting(pool, terms, body).await)
+                }
+                Err(too_large) => too_large,
+            }
+        })
     }
 
     fn run<'a>(&'a self, task: &'a TaskCall) -> BoxFuture<'a, CallReport<Result<Json, Failure>>> {
@@ -110,7 +142,12 @@ impl Guest for Plugin {
             // An attempt's own time is the scheduler's to keep: it is no fault of the plugin's when that is up.
             let timeout_ms = self.info.limits.timeout_ms;
             let terms = self.terms(timeout_ms, pool.role.core.calls.now(), Cause::Task(Arc::new(task.clone())));
-            guarded_run(pool, terms, task).await
+            let mut report = guarded_waiting(pool, terms, async |live| work(live, task, timeout_ms.min(task.timeout_ms)).await).await;
+            if matches!(report.outcome, Ok(Err(_))) {
+                // A failure releases log and progress only, and those are out already.
+                report.outbox = Outbox::default();
+            }
+            report
         })
     }
 }
@@ -189,4 +226,34 @@ pub(crate) fn observe(
             guest.call_observe(store, &records, observer::Delivery { now: now.0, remaining_ms, attempt, replay, missed })
         }
     }
+}
+
+/// As [`observe`].
+async fn observe_waiting(
+    live: &mut Live<WaitingObserver>,
+    events: &[Arc<Event>],
+    delivery: &Delivery,
+    remaining_ms: u64,
+) -> wasmtime::Result<Result<(), String>> {
+    let Live { store, exports } = live;
+    let Delivery { now, attempt, replay, missed } = *delivery;
+    match exports {
+        WaitingObserver::Packed(guest) => {
+            let batch = packed::batch(events.iter().map(|event| &**event));
+            let failed = guest.call_observe(&mut *store, now.0, remaining_ms, attempt, replay, missed, &batch).await?;
+            if failed { Ok(Err(guest.call_failure(store).await?)) } else { Ok(Ok(())) }
+        }
+        WaitingObserver::Record(guest) => {
+            let texts: Vec<RecordTexts<'_>> = events.iter().map(|event| RecordTexts::new(event)).collect();
+            let records: Vec<_> = texts.iter().map(RecordTexts::record).collect();
+            let delivery = waiting_observer::Delivery { now: now.0, remaining_ms, attempt, replay, missed };
+            guest.call_observe(store, &records, delivery).await
+        }
+    }
+}
+
+async fn work(live: &mut Live<worker::Guest>, task: &TaskCall, timeout_ms: u64) -> wasmtime::Result<Result<Json, Failure>> {
+    let Live { store, exports } = live;
+    let metadata = convert::task_metadata(task);
+    convert::result(exports.call_run(store, convert::task(task, &metadata, timeout_ms)).await?)
 }

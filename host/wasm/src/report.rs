@@ -81,7 +81,7 @@ impl PluginHost {
 }
 
 /// A grant, the imports that have a use for it, and what they meet without it.
-const USES: [(&str, &str, &str, &str); 9] = [
+const USES: [(&str, &str, &str, &str); 11] = [
     ("trackside:plugin/kv@", "its key-value space", "kv = true", "every call answers not-granted"),
     ("trackside:plugin/events@", "publishing events", "publish = [\"component:action\"]", "events.publish answers not-granted"),
     ("trackside:plugin/events@", "looking into the log", "query = [\"component:*\"]", "events.query answers not-granted"),
@@ -91,6 +91,18 @@ const USES: [(&str, &str, &str, &str); 9] = [
     ("wasi:clocks/monotonic-clock@", "waiting", "timers = true", "a wait is a fault"),
     ("wasi:random/", "real randomness", "random = true", "a stream seeded by the call"),
     ("wasi:filesystem/", "reading folders", "folders = [{ path = \"PATH\", guest = \"/input\" }]", "there are no folders"),
+    (
+        "wasi:http/outgoing-handler@",
+        "calling out over HTTP",
+        "http = [{ host = \"HOST\" }]",
+        "every request is answered HTTP-request-denied",
+    ),
+    (
+        "trackside:plugin/secrets@",
+        "secrets",
+        "secrets = [{ name = \"NAME\", file = \"PATH\", hosts = [\"HOST\"] }]",
+        "every call answers not-granted",
+    ),
 ];
 
 fn grant_uses(outline: &Outline, info: &PluginInfo) -> Vec<GrantUse> {
@@ -105,6 +117,8 @@ fn grant_uses(outline: &Outline, info: &PluginInfo) -> Vec<GrantUse> {
         grants.timers,
         grants.random,
         !grants.folders.is_empty(),
+        !grants.http.is_empty(),
+        !grants.secrets.is_empty(),
     ];
     let used = USES.iter().zip(granted).filter(|((import, ..), _)| outline.imports(import));
     used.map(|((_, what, line, without), granted)| GrantUse { what, line, granted, without }).collect()

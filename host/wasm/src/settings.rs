@@ -8,6 +8,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 use trackside_model::{
     event::{Filter, Pattern},
+    outside::{HttpGrant, SecretGrant, SecretSource},
     plugin::{BreakerPolicy, FolderGrant, Grants, Limits, OnFault},
     text::nearest,
 };
@@ -44,9 +45,18 @@ const LIMITS: &[&str] = &[
     "query_events",
     "schedules",
     "kv_bytes",
+    "observe_events",
+    "http_requests",
+    "http_concurrent",
+    "http_request_bytes",
+    "http_response_bytes",
+    "http_connect_ms",
+    "http_timeout_ms",
 ];
-const GRANTS: &[&str] = &["publish", "query", "kv", "schedule", "clock", "random", "timers", "progress", "folders"];
+const GRANTS: &[&str] = &["publish", "query", "kv", "schedule", "clock", "random", "timers", "progress", "folders", "http", "secrets"];
 const FOLDER: &[&str] = &["path", "guest"];
+const HTTP: &[&str] = &["host", "port", "methods", "path_prefix", "plain", "private"];
+const SECRET: &[&str] = &["name", "file", "env", "hosts"];
 const BREAKER: &[&str] = &["faults", "window_ms", "backoff_ms"];
 
 /// Most instances that work at a time for one plugin.
@@ -98,6 +108,13 @@ struct LimitSettings {
     query_events: Option<u32>,
     schedules: Option<u32>,
     kv_bytes: Option<u64>,
+    observe_events: Option<u32>,
+    http_requests: Option<u32>,
+    http_concurrent: Option<u32>,
+    http_request_bytes: Option<u64>,
+    http_response_bytes: Option<u64>,
+    http_connect_ms: Option<u64>,
+    http_timeout_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -114,6 +131,8 @@ struct GrantSettings {
     timers: bool,
     progress: Option<bool>,
     folders: Vec<FolderGrant>,
+    http: Vec<HttpGrant>,
+    secrets: Vec<SecretGrant>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -165,6 +184,7 @@ impl Settings {
             ("instances", limits.instances.map(u64::from)),
             ("argument_bytes", limits.argument_bytes),
             ("result_bytes", limits.result_bytes),
+            ("observe_events", limits.observe_events.map(u64::from)),
             ("faults", self.breaker.faults.map(u64::from)),
             ("workers", self.workers.map(u64::from)),
         ];
@@ -184,9 +204,31 @@ impl Settings {
         {
             return wrong("stack_bytes", format!("all plugins have the same size, {}; remove the line", crate::engines::STACK_BYTES));
         }
+        for (key, ms) in [("http_connect_ms", limits.http_connect_ms), ("http_timeout_ms", limits.http_timeout_ms)] {
+            if ms.is_some_and(|ms| ms > MAX_TIMEOUT_MS) {
+                return wrong(key, format!("at most {MAX_TIMEOUT_MS}, a day"));
+            }
+        }
+        self.check_secrets(text)?;
         for (key, bytes) in [("argument_bytes", limits.argument_bytes), ("result_bytes", limits.result_bytes)] {
             if bytes.is_some_and(|bytes| bytes > 1 << 30) {
                 return wrong(key, format!("at most {}, a gibibyte", 1 << 30));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each secret is named once, and its file by a path that does not depend on where the host is.
+    fn check_secrets(&self, text: &str) -> Result<(), SettingsError> {
+        let wrong = |message: String| Err(SettingsError { line: line_of_key(text, "secrets"), message: format!("secrets: {message}") });
+        for (index, secret) in self.grants.secrets.iter().enumerate() {
+            if self.grants.secrets[..index].iter().any(|other| other.name == secret.name) {
+                return wrong(format!("'{}' stands twice", secret.name));
+            }
+            if let SecretSource::File(path) = &secret.source
+                && !path.is_absolute()
+            {
+                return wrong(format!("file = '{}' of '{}': give an absolute path", path.display(), secret.name));
             }
         }
         Ok(())
@@ -229,6 +271,13 @@ impl Settings {
             query_events: given.query_events.unwrap_or(defaults.query_events),
             schedules: given.schedules.unwrap_or(defaults.schedules),
             kv_bytes: given.kv_bytes.unwrap_or(kv_default),
+            observe_events: given.observe_events.unwrap_or(defaults.observe_events),
+            http_requests: given.http_requests.unwrap_or(defaults.http_requests),
+            http_concurrent: given.http_concurrent.unwrap_or(defaults.http_concurrent),
+            http_request_bytes: given.http_request_bytes.unwrap_or(defaults.http_request_bytes),
+            http_response_bytes: given.http_response_bytes.unwrap_or(defaults.http_response_bytes),
+            http_connect_ms: given.http_connect_ms.unwrap_or(defaults.http_connect_ms),
+            http_timeout_ms: given.http_timeout_ms.unwrap_or(defaults.http_timeout_ms),
         }
     }
 
@@ -245,6 +294,8 @@ impl Settings {
             timers: given.timers,
             progress: given.progress.unwrap_or(worker),
             folders: given.folders.clone(),
+            http: given.http.clone(),
+            secrets: given.secrets.clone(),
         }
     }
 
@@ -293,10 +344,12 @@ fn check_keys(text: &str, top: &DeTable<'_>) -> Result<(), SettingsError> {
             check_table(text, section, table, known)?;
         }
     }
-    let folders = top.get("grants").and_then(|grants| grants.get_ref().get("folders"));
-    for folder in folders.and_then(|folders| folders.get_ref().as_array()).into_iter().flatten() {
-        if let DeValue::Table(table) = folder.get_ref() {
-            check_table(text, "grants.folders", table, FOLDER)?;
+    for (list, known) in [("folders", FOLDER), ("http", HTTP), ("secrets", SECRET)] {
+        let entries = top.get("grants").and_then(|grants| grants.get_ref().get(list));
+        for entry in entries.and_then(|entries| entries.get_ref().as_array()).into_iter().flatten() {
+            if let DeValue::Table(table) = entry.get_ref() {
+                check_table(text, &format!("grants.{list}"), table, known)?;
+            }
         }
     }
     Ok(())

@@ -51,13 +51,46 @@ fn wrong_keys_are_named_with_line_and_nearest() {
     check("kv_bytes = 5", expect!["line 1: unknown key 'kv_bytes'; it belongs in [limits]"]);
     check(
         "[grants]\nzzz = 1",
-        expect!["line 2: unknown key 'zzz' in [grants]; known are publish, query, kv, schedule, clock, random, timers, progress, folders"],
+        expect![
+            "line 2: unknown key 'zzz' in [grants]; known are publish, query, kv, schedule, clock, random, timers, progress, folders, http, secrets"
+        ],
     );
     check(
         "[[grants.folders]]\npath = '.'\nguset = '/x'",
         expect!["line 3: unknown key 'guset' in [grants.folders]; did you mean 'guest'?"],
     );
     check("[observes]\nevent_type = ['a:b']", expect!["line 2: unknown key 'event_type' in [observes]; did you mean 'event_types'?"]);
+}
+
+#[test]
+fn grants_of_the_network_are_read_and_what_is_wrong_in_them_named() {
+    let text = "[[grants.http]]\nhost = 'api.example.com'\nmethods = ['POST']\n[[grants.http]]\nhost = '*.local.test'\nplain = true\nprivate = true\n\
+                [[grants.secrets]]\nname = 'key'\nenv = 'KEY'\nhosts = ['api.example.com']\n";
+    let grants = Settings::parse(text).unwrap().grants(false);
+    let http: Vec<String> = grants.http.iter().map(ToString::to_string).collect();
+    assert_eq!(http, ["POST https://api.example.com", "http://*.local.test (private)"]);
+    assert_eq!(grants.secrets[0].to_string(), "key for api.example.com");
+    check(
+        "[[grants.http]]\nhost = 'a.test'\npath = '/v1'",
+        expect!["line 3: unknown key 'path' in [grants.http]; known are host, port, methods, path_prefix, plain, private"],
+    );
+    check(
+        "[grants]\nkv = true\n\n[[grants.http]]\nhost = 'https://a.test'",
+        expect![
+            "line 5: host = 'https://a.test' is more than a host: give the name alone, such as api.example.com; `path_prefix` narrows the path, and `plain = true` is for http"
+        ],
+    );
+    check(
+        "[[grants.secrets]]\nname = 'key'\nvalue = 'no'",
+        expect!["line 3: unknown key 'value' in [grants.secrets]; known are name, file, env, hosts"],
+    );
+    check(
+        "[[grants.secrets]]\nname = 'key'\nfile = 'key.txt'",
+        expect!["line 1: secrets: file = 'key.txt' of 'key': give an absolute path"],
+    );
+    let twice = "[[grants.secrets]]\nname = 'key'\nenv = 'A'\n[[grants.secrets]]\nname = 'key'\nenv = 'B'";
+    check(twice, expect!["line 1: secrets: 'key' stands twice"]);
+    check("[limits]\nhttp_timeout_ms = 90_000_000", expect!["line 2: http_timeout_ms: at most 86400000, a day"]);
 }
 
 #[test]

@@ -19,8 +19,10 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
 use crate::{
     engines::Engines,
-    limits::{HOST_CALL_BYTES, Limiter},
+    http::{Client, Http},
+    limits::{HOST_CALL_BYTES, Limiter, REPORTS},
     linker::{kv::Space, stdio::Stdio},
+    secrets::Secrets,
     settings::{Values, grant_line},
 };
 
@@ -30,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) grants: Grants,
     pub(crate) values: Values,
+    pub(crate) secrets: Secrets,
+    pub(crate) client: Arc<Client>,
     pub(crate) calls: Arc<dyn HostCalls>,
     pub(crate) engines: Arc<Engines>,
     /// Whether this only serves `describe`: nothing is granted then, and nothing reported.
@@ -41,7 +45,7 @@ pub(crate) struct Core {
 impl Core {
     /// Says, once, that the plugin used what it was not granted, and the line that grants it.
     pub(crate) fn not_granted(&self, what: &str, line: &str) {
-        if !self.describing && self.reported.lock().insert(what.to_owned()) {
+        if self.is_new(what) {
             self.calls.not_granted(&self.name, what, line);
         }
     }
@@ -53,9 +57,18 @@ impl Core {
 
     /// Says, once, that what the plugin had to say was cut at a limit.
     pub(crate) fn cut(&self, limit: &str, allowed: u64) {
-        if !self.describing && self.reported.lock().insert(limit.to_owned()) {
+        if self.is_new(limit) {
             self.calls.cut(&self.name, limit, allowed);
         }
+    }
+
+    /// Whether it has not been reported yet. A guest that thinks up ever new things to be refused is reported a number of times.
+    fn is_new(&self, what: &str) -> bool {
+        if self.describing {
+            return false;
+        }
+        let mut reported = self.reported.lock();
+        reported.len() < REPORTS && reported.insert(what.to_owned())
     }
 }
 
@@ -192,6 +205,7 @@ pub(crate) struct State {
     pub(crate) call: Call,
     pub(crate) stdio: Stdio,
     pub(crate) wasi: WasiCtx,
+    pub(crate) http: Http,
     pub(crate) table: ResourceTable,
     /// Whether its calls are futures, and let others go on now and then.
     pub(crate) suspends: bool,

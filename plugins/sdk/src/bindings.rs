@@ -24,6 +24,20 @@ pub mod host {
     });
 }
 
+/// `wasi:http`, for those that call out.
+pub mod http {
+    wit_bindgen::generate!({
+        inline: "
+            package trackside:sdk;
+            world calling-out { import wasi:http/outgoing-handler@0.2.12; }
+        ",
+        world: "trackside:sdk/calling-out",
+        path: ["../../wit/trackside-plugin-0.1.0", "../../wit/trackside-packed"],
+        generate_all,
+        async: false,
+    });
+}
+
 /// `description`: every plugin exports it.
 pub mod description {
     wit_bindgen::generate!({

@@ -27,7 +27,7 @@
 //! export!(Patience: control);
 //! ```
 //!
-//! The host's interfaces are the modules [`log`], [`settings`], [`events`], [`kv`], [`schedule`], [`secrets`] and [`progress`]. A component
+//! The host's interfaces are the modules [`log`], [`settings`], [`events`], [`kv`], [`schedule`], [`secrets`], [`http`] and [`progress`]. A component
 //! imports those that its code reaches and no others. What the operator did not grant answers with a refusal that says so.
 
 // The generated code names this crate by its own name, here and in a plugin.
@@ -42,6 +42,7 @@ mod event;
 pub mod events;
 mod export;
 mod health;
+pub mod http;
 pub mod kv;
 pub mod log;
 mod observer;

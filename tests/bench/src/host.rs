@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 use trackside_engine::HostSide;
 use trackside_store::{Batch, Flush, Store, StoreOptions};
-use trackside_wasm::{CompileLimits, CompilerCommand, PluginHost, PoolSizes, WasmOptions};
+use trackside_wasm::{CompileLimits, CompilerCommand, OutgoingOptions, PluginHost, PoolSizes, WasmOptions};
 
 use crate::{COMPILE, disk, events};
 
@@ -37,6 +37,7 @@ impl Host {
             compiler: CompilerCommand { program: std::env::current_exe()?, args: vec![COMPILE.into()] },
             compile: CompileLimits::default(),
             pools: PoolSizes::default(),
+            outgoing: OutgoingOptions::default(),
         };
         let plugins = PluginHost::new(options, side.clone())?;
         Ok(Self { store, side, plugins, plugin_dir, folder })

@@ -2,6 +2,7 @@
 //! Every guest's misbehaviour is told at the top of its file in `tests/guests/examples`.
 
 mod floods;
+mod http;
 mod isolation;
 mod refused;
 mod roles;

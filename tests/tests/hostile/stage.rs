@@ -1,5 +1,7 @@
 //! Where hostile guests appear: a host with a neighbour in all three roles, and what the log must say of a case.
 
+use std::process::Command;
+
 use trackside_test_guests as guests;
 use trackside_tests::{Host, Site, Value, eventually, json};
 
@@ -30,11 +32,15 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        let site = Site::new();
+        Self::on(Site::new(), |command| command)
+    }
+
+    /// The same in a place of its own, for a host with more arguments or variables.
+    pub(crate) fn on(site: Site, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let events = "event_types = ['case:*']";
         let settings = format!("priority = 200\n[controls]\n{events}\n[observes]\n{events}\n[limits]\n{LONG}\n");
         site.plugin("neighbour", guests::build().bytes("neighbour"), &settings);
-        let host = site.start_with(|command| command.env("TRACKSIDE_ENGINE_CHAIN_BUDGET_MS", "60000"));
+        let host = site.start_with(|command| more(command.env("TRACKSIDE_ENGINE_CHAIN_BUDGET_MS", "60000")));
         Self { site, host, published: 0, worked: 0 }
     }
 

@@ -19,7 +19,7 @@ const SDK: [&str; 3] = ["trackside-sdk", "trackside-sdk-macros", "trackside-poli
 const FOR_TESTS: [&str; 1] = ["trackside-test-guests"];
 
 /// Crates that are at home in some rooms only: their names (a `*` at the end stands for the rest), the rooms, and why.
-const TECHNOLOGIES: [(&[&str], &[&str], &str); 6] = [
+const TECHNOLOGIES: [(&[&str], &[&str], &str); 7] = [
     (
         &[
             "tokio",
@@ -40,9 +40,14 @@ const TECHNOLOGIES: [(&[&str], &[&str], &str); 6] = [
     (&["rusqlite", "libsqlite3-sys"], &["host/store"], "SQL stays in the store: add a verb to its interface"),
     (&["wasmtime", "wasmtime-*", "cranelift-*"], &["host/wasm"], "wasmtime stays in the wasm room: speak through the ports in the model"),
     (
-        &["axum", "axum-*", "hyper", "hyper-*", "tower", "tower-*", "ureq", "reqwest"],
+        &["axum", "axum-*", "hyper-util", "tower", "tower-*", "ureq", "reqwest"],
         &["host/server"],
-        "HTTP stays in the server: give it a function to call",
+        "serving HTTP stays in the server: give it a function to call",
+    ),
+    (
+        &["hyper", "http-body-util", "rustls", "rustls-*"],
+        &["host/server", "host/wasm"],
+        "HTTP is the server's, and the plugin host's for what plugins send: give them a function to call",
     ),
     (&["clap", "anstyle"], &["host/server"], "the command line stays in the server"),
     (&["toml", "serde_ignored"], &["host/server", "host/wasm"], "configuration text is read at the edge: take the values as a struct"),

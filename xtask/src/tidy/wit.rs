@@ -6,7 +6,8 @@ use super::{Finding, Tree};
 /// Every item is documented on the line above it.
 pub(super) fn documented(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (path, text) in tree.ending(".wit") {
+    // What is vendored beside the contract is as others wrote it.
+    for (path, text) in tree.ending(".wit").filter(|(path, _)| !path.contains("/deps/")) {
         let mut documented = false;
         let mut depth = 0;
         for (index, line) in text.lines().map(str::trim).enumerate() {
@@ -59,6 +60,11 @@ mod tests {
         }
         red(documented, &[("wit/a/a.wit", "interface i {\n}\n")], "wit/a/a.wit:1", "interface `i`");
         red(documented, &[("wit/a/a.wit", "/// Far above.\n\nworld w {\n}\n")], "wit/a/a.wit:3", "world `w`");
+    }
+
+    #[test]
+    fn what_is_vendored_is_left_as_it_is() {
+        green(documented, &[("wit/a/deps/b.wit", "interface i {\n}\n")]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use expect_test::{Expect, expect};
 use super::*;
 use crate::{
     event::{Severity, Text},
+    outside::HttpGrant,
     plugin::{BreakerPolicy, Digest, EffectClass, Method, OnFault, Roles},
 };
 
@@ -155,9 +156,20 @@ fn an_import_grows_where_its_grant_stands_ready() {
         expect!["+ imports wasi:clocks: not imported -> imported and granted"],
         expect!["  imports wasi:clocks: imported and granted -> not imported"],
     );
+    let http = |info: &mut PluginInfo| info.imports = vec!["wasi:http/outgoing-handler@0.2.6".to_owned()];
     check(
         as_it_is,
-        |info| info.imports = vec!["wasi:http/outgoing-handler@0.2.6".to_owned()],
+        http,
+        expect!["  imports wasi:http: not imported -> imported, not granted"],
+        expect!["  imports wasi:http: imported, not granted -> not imported"],
+    );
+    let granted = |info: &mut PluginInfo| info.grants.http = https(r#"{"host": "a.test"}"#);
+    check(
+        granted,
+        |info| {
+            granted(info);
+            http(info);
+        },
         expect!["+ imports wasi:http: not imported -> imported and granted"],
         expect!["  imports wasi:http: imported and granted -> not imported"],
     );
@@ -206,6 +218,77 @@ fn grants_grow_by_what_they_reach() {
     );
 }
 
+fn https(grant: &str) -> Vec<HttpGrant> {
+    vec![serde_json::from_str(grant).unwrap()]
+}
+
+fn secrets(grant: &str) -> Vec<SecretGrant> {
+    vec![serde_json::from_str(grant).unwrap()]
+}
+
+#[test]
+fn each_part_of_what_is_reached_of_the_network_grows() {
+    let narrow = |info: &mut PluginInfo| info.grants.http = https(r#"{"host": "a.test", "methods": ["GET"], "path_prefix": "/v1"}"#);
+    check(
+        as_it_is,
+        narrow,
+        expect!["+ grants.http: none -> GET https://a.test/v1"],
+        expect!["  grants.http: GET https://a.test/v1 -> none"],
+    );
+    check(
+        narrow,
+        |info| info.grants.http = https(r#"{"host": "*.test", "methods": ["GET"], "path_prefix": "/v1"}"#),
+        expect!["+ grants.http: GET https://a.test/v1 -> GET https://*.test/v1"],
+        expect!["  grants.http: GET https://*.test/v1 -> GET https://a.test/v1"],
+    );
+    check(
+        narrow,
+        |info| info.grants.http = https(r#"{"host": "a.test", "methods": ["GET", "POST"], "path_prefix": "/v1"}"#),
+        expect!["+ grants.http: GET https://a.test/v1 -> GET|POST https://a.test/v1"],
+        expect!["  grants.http: GET|POST https://a.test/v1 -> GET https://a.test/v1"],
+    );
+    check(
+        narrow,
+        |info| info.grants.http = https(r#"{"host": "a.test", "methods": ["GET"]}"#),
+        expect!["+ grants.http: GET https://a.test/v1 -> GET https://a.test"],
+        expect!["  grants.http: GET https://a.test -> GET https://a.test/v1"],
+    );
+    check(
+        narrow,
+        |info| info.grants.http = https(r#"{"host": "a.test", "methods": ["GET"], "path_prefix": "/v1", "private": true}"#),
+        expect!["+ grants.http: GET https://a.test/v1 -> GET https://a.test/v1 (private)"],
+        expect!["  grants.http: GET https://a.test/v1 (private) -> GET https://a.test/v1"],
+    );
+    // Another port, and http instead of https, is another place.
+    for (other, text) in [(r#""port": 8443"#, "https://a.test:8443"), (r#""plain": true"#, "http://a.test")] {
+        let (mut before, mut after) = (plugin(), plugin());
+        narrow(&mut before);
+        after.grants.http = https(&format!(r#"{{"host": "a.test", "methods": ["GET"], "path_prefix": "/v1", {other}}}"#));
+        for (old, new) in [(&before, &after), (&after, &before)] {
+            let diff = CapabilityDiff::between(old, new);
+            assert!(diff.grows() && diff.0[0].to_string().contains(text), "{diff:?}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_a_host_of_it_and_another_place_grow() {
+    let one = |info: &mut PluginInfo| info.grants.secrets = secrets(r#"{"name": "key", "env": "KEY", "hosts": ["a.test"]}"#);
+    check(as_it_is, one, expect!["+ grants.secrets: none -> key for a.test"], expect!["  grants.secrets: key for a.test -> none"]);
+    check(
+        one,
+        |info| info.grants.secrets = secrets(r#"{"name": "key", "env": "KEY", "hosts": ["a.test", "b.test"]}"#),
+        expect!["+ grants.secrets: key for a.test -> key for a.test and b.test"],
+        expect!["  grants.secrets: key for a.test and b.test -> key for a.test"],
+    );
+    check(
+        one,
+        |info| info.grants.secrets = secrets(r#"{"name": "key", "env": "ANOTHER", "hosts": ["a.test"]}"#),
+        expect!["+ grants.secrets: key for a.test -> key for a.test (key from another place)"],
+        expect!["+ grants.secrets: key for a.test -> key for a.test (key from another place)"],
+    );
+}
+
 #[test]
 fn larger_limits_and_a_breaker_that_forgives_grow() {
     check(
@@ -247,15 +330,25 @@ fn every_limit_is_compared() {
         query_events,
         schedules,
         kv_bytes,
+        observe_events,
+        http_requests,
+        http_concurrent,
+        http_request_bytes,
+        http_response_bytes,
+        http_connect_ms,
+        http_timeout_ms,
     } = limits;
     for number in [timeout_ms, fuel, memory_bytes, table_elements, stack_bytes, argument_bytes, result_bytes, log_bytes, kv_bytes] {
         *number += 1;
     }
-    for number in [instances, publishes, query_events, schedules] {
+    for number in [http_request_bytes, http_response_bytes, http_connect_ms, http_timeout_ms] {
+        *number += 1;
+    }
+    for number in [instances, publishes, query_events, schedules, observe_events, http_requests, http_concurrent] {
         *number += 1;
     }
     let diff = CapabilityDiff::between(&plugin(), &larger);
-    assert_eq!((diff.0.len(), diff.0.iter().filter(|change| change.grows).count()), (13, 13), "{diff:?}");
+    assert_eq!((diff.0.len(), diff.0.iter().filter(|change| change.grows).count()), (20, 20), "{diff:?}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Chain {
 
     /// Takes a plain proceed, by far the most frequent answer: nothing of it has to be looked at.
     pub fn proceeded(&mut self, handler: &Handler, usage: Usage, batch: u32) -> ChainEnd {
-        let Usage { duration_ns, fuel } = usage;
+        let Usage { duration_ns, fuel, .. } = usage;
         let by = Arc::clone(&handler.by);
         self.push(Check { by, answer: CheckAnswer::Proceed, reason: None, amended: false, batch, duration_ns, fuel })
     }
@@ -112,7 +112,7 @@ impl Chain {
             Ok(signal) => self.verdict = Some(Verdict::Signal { by: handler.by.plugin.clone(), signal }),
             Err(reason) => self.faulted(handler, reason, handler.backoff_ms),
         }
-        let Usage { duration_ns, fuel } = usage;
+        let Usage { duration_ns, fuel, .. } = usage;
         self.push(Check { by: Arc::clone(&handler.by), answer, reason, amended, batch, duration_ns, fuel })
     }
 

@@ -91,6 +91,16 @@ pub(super) const KEYS: &[Key] = &[
         DAY_MS,
         "Pause of an event stream after which a comment is sent, so that dead connections are noticed.",
     ),
+    text(
+        "outgoing",
+        "ca_file",
+        "A file of certificates in PEM that requests of plugins trust besides this machine's own roots; empty for none.",
+    ),
+    text(
+        "outgoing",
+        "resolve",
+        "Hosts whose address is given here and not asked of the system, as in \"api.example.com=192.0.2.7, db.local=10.0.0.5\"; empty for none.",
+    ),
     number("events", "payload_bytes", "bytes", 1, 256 << 20, "Largest payload of an event. Larger ones answer 413."),
     number("events", "payload_depth", "levels", 1, 120, "Deepest nesting of a payload. Deeper ones answer 413."),
     number("events", "id_bytes", "bytes", 36, 64 << 10, "Longest id or source name. Longer ones answer 413."),

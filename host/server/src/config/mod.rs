@@ -3,6 +3,7 @@
 
 mod keys;
 mod read;
+mod resolve;
 
 use std::{fmt::Write as _, net::SocketAddr, path::PathBuf, thread, time::Duration};
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use trackside_engine::EngineOptions;
 use trackside_model::event::EnvelopeLimits;
 use trackside_store::StoreOptions;
-use trackside_wasm::{CompileLimits, PoolSizes};
+use trackside_wasm::{CompileLimits, OutgoingOptions, PoolSizes};
 
 use crate::plugins::watch::Pauses;
 
@@ -32,6 +33,7 @@ pub struct Config {
     pub stop: Stop,
     pub plugins: Plugins,
     pub http: Http,
+    pub outgoing: Outgoing,
     pub events: Events,
     pub engine: Engine,
     pub store: Store,
@@ -101,6 +103,15 @@ pub struct Http {
     pub readers: usize,
     pub read_timeout_ms: u64,
     pub heartbeat_ms: u64,
+}
+
+/// `[outgoing]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Outgoing {
+    pub ca_file: String,
+    pub resolve: String,
 }
 
 /// `[events]`.
@@ -177,6 +188,7 @@ impl Default for Config {
             stop: Stop::default(),
             plugins: Plugins::default(),
             http: Http::default(),
+            outgoing: Outgoing::default(),
             events: Events::default(),
             engine: Engine::default(),
             store: Store::default(),
@@ -343,6 +355,13 @@ impl Config {
             total: self.pools.total,
             memory_bytes: self.pools.memory_bytes,
         }
+    }
+
+    /// How requests of plugins are connected.
+    pub fn outgoing_options(&self) -> OutgoingOptions {
+        let ca_file = Some(PathBuf::from(&self.outgoing.ca_file)).filter(|path| !path.as_os_str().is_empty());
+        // It was read once when the configuration was.
+        OutgoingOptions { ca_file, resolve: resolve::parse(&self.outgoing.resolve).unwrap_or_default() }
     }
 
     /// How much a compilation may use.

@@ -9,6 +9,7 @@ use trackside_model::text::nearest;
 use super::{
     Config,
     keys::{KEYS, Key, SWITCH, environment_name, known_in, sections, tree, value_in},
+    resolve,
 };
 
 /// The file that is read where none is named, if it exists.
@@ -253,6 +254,8 @@ fn check_text_value(key: &Key, text: &str) -> Result<(), String> {
         ("log", "level") if !text.split(',').all(is_level) => {
             wrong(format!("'{text}' is not a level (trace, debug, info, warn, error, off) or a list such as 'info,trackside_wasm=debug'"))
         }
+        ("outgoing", "resolve") => resolve::parse(text).map(drop).or_else(wrong),
+        ("outgoing", "ca_file") => Ok(()),
         _ if text.is_empty() => wrong("must not be empty".to_owned()),
         _ => Ok(()),
     }

@@ -3,12 +3,13 @@
 
 mod clocks;
 mod events;
+mod http;
 pub(crate) mod kv;
 mod log;
 mod progress;
 mod random;
-mod refused;
 mod schedule;
+mod secrets;
 mod settings;
 pub(crate) mod stdio;
 
@@ -26,7 +27,7 @@ use crate::{bindings::trackside::plugin, engines::EngineKind, state::State};
 /// Interfaces of `trackside:plugin` that a plugin may import.
 pub(crate) const OWN: [&str; 8] = ["types", "log", "settings", "events", "kv", "schedule", "secrets", "progress"];
 /// Packages of WASI 0.2 that a plugin may import.
-pub(crate) const WASI: [&str; 6] = ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
+pub(crate) const WASI: [&str; 7] = ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:http", "wasi:io", "wasi:random", "wasi:sockets"];
 
 /// A linker with everything that a plugin may import.
 pub(crate) fn new(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Linker<State>> {
@@ -44,6 +45,7 @@ pub(crate) fn new(engine: &Engine, kind: EngineKind) -> wasmtime::Result<Linker<
     wasi_random::insecure::add_to_linker::<State, HasSelf<State>>(linked, |state| state)?;
     wasi_random::insecure_seed::add_to_linker::<State, HasSelf<State>>(linked, |state| state)?;
     linked.allow_shadowing(false);
+    http::add_to_linker(linked)?;
     plugin::types::add_to_linker::<State, HasSelf<State>>(linked, |state| state)?;
     plugin::log::add_to_linker::<State, HasSelf<State>>(linked, |state| state)?;
     plugin::settings::add_to_linker::<State, HasSelf<State>>(linked, |state| state)?;

@@ -19,7 +19,7 @@ use trackside_model::{
     ports::{CallReport, Delivery, Failure, Fault, FaultKind, Found, Guest, HostCallError, HostCalls, KvValue, LogLine, Subject, TaskCall},
     time::Timestamp,
 };
-use trackside_wasm::{CompileLimits, CompilerCommand, LoadError, PluginHost, PoolSizes, WasmOptions};
+use trackside_wasm::{CompileLimits, CompilerCommand, LoadError, OutgoingOptions, PluginHost, PoolSizes, WasmOptions};
 use uuid::Uuid;
 
 /// The host's clock in tests.
@@ -169,6 +169,7 @@ fn host(dir: &Path, calls: &Arc<Recorder>, change: impl FnOnce(&mut WasmOptions)
         compiler: compiler(),
         compile: CompileLimits::default(),
         pools: PoolSizes { total: 100, ..PoolSizes::default() },
+        outgoing: OutgoingOptions::default(),
     };
     change(&mut options);
     let calls: Arc<dyn HostCalls> = Arc::<Recorder>::clone(calls);

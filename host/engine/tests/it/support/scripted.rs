@@ -160,13 +160,13 @@ impl Guest for Scripted {
 
 /// A call that ended well.
 pub(crate) fn answer<T>(value: T) -> CallReport<T> {
-    CallReport { outcome: Ok(value), outbox: Outbox::default(), usage: Usage { duration_ns: 1_000, fuel: 10 } }
+    CallReport { outcome: Ok(value), outbox: Outbox::default(), usage: Usage { duration_ns: 1_000, fuel: 10, ..Usage::default() } }
 }
 
 /// A call that ended in a fault.
 pub(crate) fn fault<T>(kind: FaultKind) -> CallReport<T> {
     let fault = Fault { kind, message: format!("a scripted {}", kind.as_str()), used: 0, allowed: 0 };
-    CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage { duration_ns: 1_000, fuel: 10 } }
+    CallReport { outcome: Err(fault), outbox: Outbox::default(), usage: Usage { duration_ns: 1_000, fuel: 10, ..Usage::default() } }
 }
 
 /// A control handler that has nothing against it.

@@ -15,7 +15,7 @@ use trackside_model::{
     ports::{Found, HostCallError, HostCalls, KvValue, LogLine, TaskCall},
     time::Timestamp,
 };
-use trackside_wasm::{CheckReport, EngineKind, PluginHost, WasmOptions};
+use trackside_wasm::{CheckReport, EngineKind, OutgoingOptions, PluginHost, WasmOptions};
 use uuid::Uuid;
 
 use super::{CliError, DirectoryArg, Out, lifecycle, print};
@@ -78,6 +78,7 @@ fn host(path: &std::path::Path) -> Result<PluginHost, CliError> {
         compiler: options.compiler,
         compile: options.config.compile_limits(),
         pools: options.config.pool_sizes(),
+        outgoing: OutgoingOptions::default(),
     };
     PluginHost::new(wasm_options, Arc::new(Nobody)).map_err(CliError::failed)
 }
