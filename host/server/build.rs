@@ -8,7 +8,7 @@ use std::{
 };
 
 /// By name: each is a package in `plugins/` of that name, with its settings beside its manifest.
-const PLUGINS: [&str; 16] = [
+const PLUGINS: [&str; 17] = [
     "alert",
     "audit",
     "authorize",
@@ -25,6 +25,7 @@ const PLUGINS: [&str; 16] = [
     "sim",
     "spinner",
     "text",
+    "webhook",
 ];
 const TARGET: &str = "wasm32-wasip2";
 /// In the workspace's manifest.

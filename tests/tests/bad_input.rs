@@ -570,7 +570,7 @@ fn commands_without_a_host() {
     "#]],
     );
     terminal.check(&["plugin", "add", "simm"], expect![[r#"
-        1 error: 'simm' is no plugin that ships (alert, audit, authorize, circuit-breaker, fallback-cache, feature-flag, files, metrics, rate-limit, redact, retry-policy, route, schema-guard, sim, spinner, text) and no component (a path that ends in .wasm)
+        1 error: 'simm' is no plugin that ships (alert, audit, authorize, circuit-breaker, fallback-cache, feature-flag, files, metrics, rate-limit, redact, retry-policy, route, schema-guard, sim, spinner, text, webhook) and no component (a path that ends in .wasm)
     "#]]);
     terminal.check(
         &["plugin", "add", "nowhere.wasm"],

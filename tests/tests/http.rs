@@ -171,16 +171,17 @@ fn set_mode(path: &std::path::Path, mode: u32) {
 #[test]
 fn a_certificate_that_nobody_vouches_for_is_not_spoken_to() {
     let site = Site::new();
-    let (trusted, stranger) = (Authority::new(site.root()), Authority::new(&site.root().join("plugins")));
+    let elsewhere = Site::new();
+    let (trusted, stranger) = (Authority::new(site.root()), Authority::new(elsewhere.root()));
     let one = Outside::https(&stranger, &["shop.test"], |_| Answer::text(200, "no"));
     let other = Outside::https(&trusted, &["another.test"], |_| Answer::text(200, "no"));
     let plain = Outside::http(|_| Answer::text(200, "no"));
     caller(&site, &[one.port(), other.port(), plain.port()].map(|port| grant("shop.test", port, "")).concat());
     let host = start(&site, &trusted);
-    for (server, says) in [(&one, "certificate is not trusted"), (&other, "certificate is not trusted"), (&plain, "Tls(")] {
+    for (server, says) in [(&one, "certificate is not trusted"), (&other, "certificate is not trusted"), (&plain, "Broken(")] {
         let got = call(&host, &json!({"url": format!("https://shop.test:{}/", server.port())}));
         let error = got["error"].as_str().unwrap_or_default();
-        assert!(error.starts_with("Tls(") && error.contains(says), "{got}");
+        assert!(error.contains(says), "{got}");
         assert!(server.came().is_empty(), "nothing was said");
     }
 }
@@ -237,4 +238,33 @@ fn control_handlers_do_not_call_out() {
     assert_eq!(shop.connections(), 0);
     let told = host.wait_for("type=error:raised", |event| event["provider_id"] == "caller");
     assert!(told["payload"]["error"]["grant"].as_str().is_some_and(|line| line.contains("control handlers do not call out")), "{told}");
+}
+
+#[test]
+fn what_a_plugin_may_reach_is_shown_by_name() {
+    let site = Site::new();
+    let settings = "[[grants.http]]\nhost = 'api.example.com'\nmethods = ['GET']\npath_prefix = '/v1'\n\
+                    [[grants.secrets]]\nname = 'key'\nenv = 'NO_SUCH_VARIABLE'\nhosts = ['api.example.com']\n";
+    caller(&site, settings);
+    let said = site.run(["plugin", "check", "plugins/caller.wasm"]).ok();
+    for expected in ["effectful", "GET https://api.example.com/v1", "key for api.example.com", "without value", "calling out over HTTP"] {
+        assert!(said.contains(expected), "{expected} is missing in\n{said}");
+    }
+    let report = site.run(["plugin", "check", "plugins/caller.wasm", "--json"]).json();
+    assert_eq!(report["absent_secrets"], json!(["key"]), "{report}");
+    assert_eq!(report["grants"]["secrets"], json!([{"name": "key", "hosts": ["api.example.com"]}]), "no more of it is shown");
+
+    let host = site.start();
+    let listed = host.cli(&["plugin", "list"]).ok();
+    assert!(listed.contains("caller may use GET https://api.example.com/v1, the secret key for api.example.com"), "{listed}");
+    // More of it is growth, which needs a word.
+    caller(&site, &settings.replace("methods = ['GET']\n", ""));
+    let refused = host.change("POST", "caller/reload", "");
+    assert!(
+        refused.code != 0 && refused.to_string().contains("grants.http: GET https://api.example.com/v1 -> https://api.example.com/v1"),
+        "{refused}"
+    );
+
+    let added = site.run(["plugin", "add", "webhook", "--plugins", "more"]).ok();
+    assert!(added.contains("calling POST https://hooks.example.com/trackside"), "{added}");
 }

@@ -10,7 +10,7 @@ use std::{
 use trackside_tests::{Site, Value, eventually, json};
 
 /// Plugins that ship and are not control handlers of which a settings error could be seen in an answer.
-const WITHOUT_ANSWERS: [&str; 7] = ["alert", "audit", "files", "metrics", "sim", "spinner", "text"];
+const WITHOUT_ANSWERS: [&str; 8] = ["alert", "audit", "files", "metrics", "sim", "spinner", "text", "webhook"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the repository is there")

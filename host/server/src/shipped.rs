@@ -51,6 +51,7 @@ mod tests {
                 "sim",
                 "spinner",
                 "text",
+                "webhook",
             ]
         );
         for shipped in all() {

@@ -39,6 +39,8 @@ pub struct CheckReport {
     pub memoryless: bool,
     /// The grants that it has a use for.
     pub grant_uses: Vec<GrantUse>,
+    /// Secrets that are granted and have no value.
+    pub absent_secrets: Vec<String>,
     /// Bytes of the component.
     pub component_bytes: u64,
     /// Milliseconds that compiling took; a fraction of one if it came from the cache.
@@ -64,11 +66,13 @@ impl PluginHost {
         let prepared = self.prepare(&files, &source)?;
         let (memoryless, describe_fuel) = (prepared.described.memoryless, prepared.described.fuel);
         let (from_cache, compile_ms, engine) = (prepared.from_cache, prepared.compile_ms, prepared.engine);
+        let absent_secrets = prepared.secrets.absent();
         let plugin = self.instantiate(&source, prepared).map_err(|problem| at_component(&files, problem))?;
         let info = plugin.info.clone();
         Ok(CheckReport {
             path: path.to_owned(),
             grant_uses: grant_uses(&source.outline, &info),
+            absent_secrets,
             memoryless,
             engine,
             component_bytes: source.bytes.len() as u64,

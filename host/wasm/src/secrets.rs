@@ -77,6 +77,11 @@ impl Secrets {
         grants.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Names of those that have no value.
+    pub(crate) fn absent(&self) -> Vec<String> {
+        self.0.iter().filter(|secret| secret.value.is_none()).map(|secret| secret.grant.name.clone()).collect()
+    }
+
     fn find(&self, name: &str) -> Result<(&Secret, &[u8]), Refused> {
         let secret = self.0.iter().find(|secret| secret.grant.name == name).ok_or(Refused::NotGranted)?;
         Ok((secret, secret.value.as_deref().ok_or(Refused::Unknown)?))

@@ -37,6 +37,7 @@ extern crate self as trackside_sdk;
 pub mod bindings;
 mod control;
 mod description;
+mod envelope;
 mod error;
 mod event;
 pub mod events;

@@ -25,6 +25,7 @@ impl Plugin for Caller {
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Call {
+    /// `{n}` in it is the number of the request, from 0.
     url: String,
     method: String,
     headers: BTreeMap<String, String>,
@@ -109,8 +110,8 @@ fn call(mut call: Call, _task: &Task) -> Result<Came, Failure> {
         }
     }
     if !call.url.is_empty() {
-        for _ in 0..call.times {
-            let url = call.url.clone();
+        for number in 0..call.times {
+            let url = call.url.replace("{n}", &number.to_string());
             match follow(&call, url, came.placeholder.as_deref()) {
                 Ok(answers) => answers.into_iter().for_each(|answer| take(&mut came, &answer)),
                 Err(error) => came.error = Some(format!("{error:?}")),

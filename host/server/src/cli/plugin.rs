@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::Deserialize as _;
 use serde_json::Value;
+use trackside_model::outside::HttpGrant;
 
 use super::{
     CliError,
@@ -88,6 +90,9 @@ fn list(json: bool, host: &HostArg) -> Result<(), CliError> {
     for line in print::table(&["plugin", "version", "roles", "class", "state", "calls", "faults", "p50", "p99", "what"], &cells) {
         out.line(&line)?;
     }
+    for line in plugins.iter().filter_map(reaches) {
+        out.line(&line)?;
+    }
     for refused in answer["refused"].as_array().into_iter().flatten() {
         out.line(&format!(
             "refused: {}: {}",
@@ -114,6 +119,20 @@ fn cells(plugin: &Value) -> Vec<String> {
         if called == 0 { String::new() } else { time("p99_us") },
         print::clip(&text("summary"), 60),
     ]
+}
+
+/// Where a plugin may call, and which secrets it may use, by name; `None`: nothing of it.
+fn reaches(plugin: &Value) -> Option<String> {
+    let listed = |name: &str| plugin["grants"][name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let calls = listed("http").iter().filter_map(|grant| Some(HttpGrant::deserialize(grant).ok()?.to_string()));
+    let secrets = listed("secrets").iter().filter_map(|secret| {
+        let hosts: Vec<&str> = secret["hosts"].as_array()?.iter().filter_map(Value::as_str).collect();
+        let hosts = if hosts.is_empty() { "signing alone".to_owned() } else { hosts.join(" and ") };
+        Some(format!("the secret {} for {hosts}", secret["name"].as_str()?))
+    });
+    let all: Vec<String> = calls.chain(secrets).collect();
+    let name = plugin["name"].as_str().unwrap_or_default();
+    (!all.is_empty()).then(|| format!("{name} may use {}", all.join(", ")))
 }
 
 /// As many digits as events and decisions show.

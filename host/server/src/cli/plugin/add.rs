@@ -3,11 +3,14 @@
 
 use std::{
     ffi::OsStr,
+    fmt::Display,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
+use serde::de::DeserializeOwned;
+use trackside_model::outside::{HttpGrant, SecretGrant};
 
 use super::{CliError, DirectoryArg, Out};
 use crate::{shipped, whole_file};
@@ -110,7 +113,18 @@ fn show_grants(out: &mut Out, settings: &Path) -> Result<(), CliError> {
     let Some(grants) = grants else { return out.line("it needs no grants") };
     out.line("it is granted:")?;
     for (name, value) in grants {
-        out.line(&format!("  {name} = {value}"))?;
+        let entries = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        match name.as_str() {
+            "http" => shown::<HttpGrant>(out, "calling", entries)?,
+            "secrets" => shown::<SecretGrant>(out, "the secret", entries)?,
+            _ => out.line(&format!("  {name} = {value}"))?,
+        }
+    }
+    for secret in grants.get("secrets").and_then(toml::Value::as_array).into_iter().flatten() {
+        let file = secret.get("file").and_then(toml::Value::as_str).filter(|file| !Path::new(file).exists());
+        if let Some(file) = file {
+            out.line(&format!("the file '{file}' is not here: put the secret there, readable by the host's user alone"))?;
+        }
     }
     for folder in grants.get("folders").and_then(toml::Value::as_array).into_iter().flatten() {
         let path = folder.get("path").and_then(toml::Value::as_str).unwrap_or_default();
@@ -119,6 +133,12 @@ fn show_grants(out: &mut Out, settings: &Path) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+/// Grants of the network, as they are told everywhere; what cannot be read is told when it is loaded.
+fn shown<T: DeserializeOwned + Display>(out: &mut Out, what: &str, entries: &[toml::Value]) -> Result<(), CliError> {
+    let grants = entries.iter().filter_map(|entry| entry.clone().try_into::<T>().ok());
+    grants.map(|grant| out.line(&format!("  {what} {grant}"))).collect()
 }
 
 fn hint(out: &mut Out, name: &str) -> Result<(), CliError> {

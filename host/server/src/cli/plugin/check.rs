@@ -108,10 +108,13 @@ fn print_report(out: &mut Out, report: &CheckReport) -> Result<(), CliError> {
         ("engine", if info.roles.control || info.roles.observer { engine(report.engine).to_owned() } else { String::new() }),
         ("deadline", print::duration(info.limits.timeout_ms as f64)),
         ("memory", format!("{} bytes", info.limits.memory_bytes)),
+        ("calls", listed(&info.grants.http)),
+        ("secrets", listed(&info.grants.secrets)),
+        ("without value", report.absent_secrets.join(", ")),
         ("size", format!("{} bytes, compiled in {}{cached}", report.component_bytes, print::duration(report.compile_ms as f64))),
     ];
     for (name, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
-        out.line(&format!("  {name:<12}  {text}"))?;
+        out.line(&format!("  {name:<13}  {text}"))?;
     }
     if !report.grant_uses.is_empty() {
         out.line("  it has a use for:")?;
@@ -125,6 +128,10 @@ fn print_report(out: &mut Out, report: &CheckReport) -> Result<(), CliError> {
         out.line(&format!("    {:<20}  {state}", grant.what))?;
     }
     out.flush()
+}
+
+fn listed<T: std::fmt::Display>(grants: &[T]) -> String {
+    grants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn engine(kind: EngineKind) -> &'static str {

@@ -1,0 +1,130 @@
+//! The shipped `webhook` against real servers: what they are sent, what is sent again, and what is given up.
+//! How it reads its settings is told by its own tests.
+
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use trackside_tests::{Answer, Authority, Host, Outside, Site, Value, eventually, json};
+
+/// A host with a webhook to this server, whose settings go on with `more`.
+fn start(site: &Site, authority: &Authority, server: &Outside, settings: &str, more: &str) -> Host {
+    site.shipped(&["webhook"]);
+    let settings = format!(
+        "[observes]\nevent_types = ['order:*']\n[settings]\nurl = 'https://hooks.test:{port}/in?x=1'\n{settings}\n\
+         [[grants.http]]\nhost = 'hooks.test'\nport = {port}\nmethods = ['POST']\npath_prefix = '/in'\nprivate = true\n{more}",
+        port = server.port()
+    );
+    site.file("plugins/webhook.toml", settings);
+    site.start_with(|command| {
+        command
+            .env("TRACKSIDE_OUTGOING_CA_FILE", authority.file())
+            .env("TRACKSIDE_OUTGOING_RESOLVE", "hooks.test=127.0.0.1")
+            .env("HOOK_TOKEN", "t0ken")
+    })
+}
+
+fn place(host: &Host, number: u32) -> Value {
+    host.publish(&json!({"event_type": "order:placed", "source_component": "shop", "payload": {"number": number}})).expect(201)
+}
+
+#[test]
+fn events_are_posted_signed_and_in_order() {
+    let site = Site::new();
+    let authority = Authority::new(site.root());
+    let server = Outside::https(&authority, &["hooks.test"], |_| Answer::text(204, ""));
+    let key = site.file("key", "whsec\n");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode can be set");
+    let secrets = format!(
+        "[[grants.secrets]]\nname = 'signing'\nfile = '{}'\n[[grants.secrets]]\nname = 'token'\nenv = 'HOOK_TOKEN'\nhosts = ['hooks.test']\n",
+        key.display()
+    );
+    let host = start(&site, &authority, &server, "secret = 'signing'\nbearer = 'token'\nheaders = { x-tenant = 'shop' }", &secrets);
+    let ids: Vec<Value> = (1..=3).map(|number| place(&host, number)["event_id"].clone()).collect();
+    let came = eventually("three requests", || Some(server.came()).filter(|came| came.len() == 3));
+    for (came, (number, id)) in came.iter().zip((1..).zip(&ids)) {
+        let event: Value = serde_json(&came.body);
+        assert_eq!((&event["event_id"], &event["event_type"], &event["payload"]["number"]), (id, &json!("order:placed"), &json!(number)));
+        assert_eq!(Some(&event), host.events("type=order:placed").iter().find(|placed| placed["event_id"] == *id), "as clients read it");
+        assert_eq!((came.path.as_str(), came.header("content-type")), ("/in?x=1", Some("application/json")));
+        assert_eq!((came.header("idempotency-key"), came.header("x-tenant")), (id.as_str(), Some("shop")));
+        assert_eq!(came.header("authorization"), Some("Bearer t0ken"));
+        let signature = came.header("trackside-signature").expect("it is signed");
+        let (time, digest) = signature.trim_start_matches("t=").split_once(",v1=").expect("it has its two parts");
+        assert_eq!(digest, sign("whsec", &format!("{time}.{}", came.text())));
+    }
+    eventually("the count", || (site.kv_number("webhook", "delivered") == 3).then_some(()));
+    assert_eq!(host.events("type=error:raised"), [] as [Value; 0]);
+}
+
+fn serde_json(bytes: &[u8]) -> Value {
+    std::str::from_utf8(bytes).expect("it is text").parse().expect("it is JSON")
+}
+
+/// HMAC-SHA-256, as who receives a webhook computes it.
+fn sign(key: &str, message: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("any key is one");
+    mac.update(message.as_bytes());
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn what_fails_for_now_comes_again_and_what_is_refused_is_given_up() {
+    static STATUS: AtomicU16 = AtomicU16::new(503);
+    let site = Site::new();
+    let authority = Authority::new(site.root());
+    let server = Outside::https(&authority, &["hooks.test"], |_| Answer::text(STATUS.load(Ordering::SeqCst), ""));
+    let host = start(&site, &authority, &server, "", "");
+    let id = place(&host, 1)["event_id"].clone();
+    let came = eventually("a second delivery", || Some(server.came()).filter(|came| came.len() >= 2));
+    assert!(came.iter().all(|came| came.header("idempotency-key") == id.as_str()), "under the same key");
+    assert_eq!((site.kv_number("webhook", "delivered"), came[0].header("trackside-signature")), (0, None));
+    STATUS.store(200, Ordering::SeqCst);
+    eventually("the delivery", || (site.kv_number("webhook", "delivered") == 1).then_some(()));
+    // A redirect is not followed.
+    STATUS.store(410, Ordering::SeqCst);
+    let before = server.came().len();
+    let gone = place(&host, 2)["event_id"].clone();
+    eventually("the count", || (site.kv_number("webhook", "given_up") == 1).then_some(()));
+    eventually("the line", || host.output().contains(&format!("gave up order:placed {}: answered 410", gone.as_str()?)).then_some(()));
+    assert_eq!((server.came().len(), site.kv_number("webhook", "delivered")), (before + 1, 1));
+}
+
+#[test]
+fn what_is_never_taken_is_a_dead_letter_and_the_next_goes_on() {
+    let site = Site::new();
+    let authority = Authority::new(site.root());
+    let server =
+        Outside::https(&authority, &["hooks.test"], |came| Answer::text(if came.text().contains("\"number\":1}") { 500 } else { 200 }, ""));
+    site.shipped(&["webhook"]);
+    let host = start(&site, &authority, &server, "", "");
+    place(&host, 1);
+    host.stop();
+    // Two deliveries are enough.
+    let host = site.start_with(|command| {
+        command
+            .env("TRACKSIDE_OUTGOING_CA_FILE", authority.file())
+            .env("TRACKSIDE_OUTGOING_RESOLVE", "hooks.test=127.0.0.1")
+            .env("TRACKSIDE_ENGINE_OBSERVER_DELIVERIES", "2")
+    });
+    place(&host, 2);
+    let letter = host.wait_for("type=event:dead_lettered", |_| true);
+    let reason = letter["payload"]["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("https://hooks.test:") && reason.ends_with("answered 500"), "{letter}");
+    eventually("the next", || (site.kv_number("webhook", "delivered") == 1).then_some(()));
+}
+
+#[test]
+fn a_batch_is_an_array_and_deliveries_have_a_size() {
+    let site = Site::new();
+    let authority = Authority::new(site.root());
+    let server = Outside::https(&authority, &["hooks.test"], |_| Answer::text(200, ""));
+    let host = start(&site, &authority, &server, "batch = 4", "[limits]\nobserve_events = 4\n");
+    // Out of service while events come, so that many wait.
+    host.change("POST", "webhook/bypass?for=10m", "").expect(200);
+    (1..=10).for_each(|number| drop(place(&host, number)));
+    host.change("POST", "webhook/bypass?off=true", "").expect(200);
+    eventually("all of them", || (site.kv_number("webhook", "delivered") == 10).then_some(()));
+    let sizes: Vec<usize> = server.came().iter().map(|came| serde_json(&came.body).as_array().map_or(0, Vec::len)).collect();
+    assert_eq!((sizes.iter().sum::<usize>(), sizes.iter().max()), (10, Some(&4)), "{sizes:?}");
+}
