@@ -1,5 +1,10 @@
 //! What hostile guests try with HTTP and secrets: each comes to what is said here, and a neighbour's calls go on unharmed.
 
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
 use trackside_test_guests as guests;
 use trackside_tests::{Answer, Authority, Outside, Value, eventually, json};
 
@@ -186,15 +191,17 @@ fn who_waits_past_the_deadline_ends_by_it_in_every_role_that_calls_out() {
 #[test]
 fn a_connection_that_is_not_made_is_given_up() {
     let (mut stage, _) = stage();
-    // A port that nobody listens on, any more.
-    let port = Outside::http(|_| Answer::Silence).port();
-    // An address that answers nobody: it is reserved for documents.
-    let grants = format!("{}[[grants.http]]\nhost = '192.0.2.1'\nprivate = true\n", granted("granted.test", port));
+    // A port that nobody listens on any more, and one where nobody says a word of TLS.
+    let gone = Outside::http(|_| Answer::Silence).port();
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port can be had");
+    let mute_port = mute.local_addr().expect("it has an address").port();
+    let grants = format!("{}[[grants.http]]\nhost = 'granted.test'\nport = {mute_port}\nprivate = true\n", granted("granted.test", gone));
     stage.caller(&format!("[limits]\nhttp_connect_ms = 300\n{grants}"));
-    let got = stage.call(&json!({"url": format!("http://granted.test:{port}/")}));
-    assert!(got["error"].as_str().is_some_and(|error| error.starts_with("Unreachable")), "{got}");
-    let got = stage.call(&json!({"url": "https://192.0.2.1/"}));
-    assert!(["Timeout", "Unreachable"].iter().any(|error| got["error"].as_str().unwrap_or_default().starts_with(error)), "{got}");
+    let got = stage.call(&json!({"url": format!("http://granted.test:{gone}/")}));
+    assert_eq!(got["error"], "Unreachable(\"it takes no connection\")", "{got}");
+    let begun = Instant::now();
+    assert_eq!(stage.call(&json!({"url": format!("https://granted.test:{mute_port}/")}))["error"], "Timeout");
+    assert!(begun.elapsed() < Duration::from_secs(15), "http_timeout_ms is not what ended it");
     let got = stage.call(&json!({"url": "https://user:password@granted.test/"}));
     assert!(got["error"].as_str().is_some_and(|error| error.starts_with("Invalid")), "{got}");
     stage.neighbour_is_unharmed();
