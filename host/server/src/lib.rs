@@ -7,6 +7,8 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod http;
+mod kv_value;
+mod offline;
 pub mod params;
 pub mod plugins;
 pub mod shipped;

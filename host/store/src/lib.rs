@@ -14,6 +14,7 @@ mod directory;
 mod event_types;
 mod find;
 mod kv;
+mod kv_list;
 mod kv_space;
 mod open;
 mod options;
@@ -38,6 +39,7 @@ pub use self::{
     append::AppendError,
     batch::{Appended, Batch, Entry, Flush, Identity, OutboxRow, WorkflowChange},
     find::Found,
+    kv_list::{KvEntry, KvPage},
     open::OpenError,
     options::StoreOptions,
     outbox::OutboxEntry,

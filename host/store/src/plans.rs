@@ -5,7 +5,7 @@
 mod tests {
     use rusqlite::Connection;
 
-    use crate::{candidates, find, kv, outbox, query, schema, tail, workflows};
+    use crate::{candidates, find, kv, kv_list, outbox, query, schema, tail, workflows};
 
     /// What SQLite says it does, one step a line.
     fn plan(connection: &Connection, sql: &str) -> String {
@@ -49,6 +49,7 @@ mod tests {
             ),
             (kv::VALUE, "SEARCH kv USING PRIMARY KEY (plugin=? AND key=?)"),
             (kv::KEYS, "SEARCH kv USING PRIMARY KEY (plugin=? AND key>?)"),
+            (kv_list::LIST, "SEARCH kv USING PRIMARY KEY (plugin=? AND key>?)"),
             (kv::BYTES, "SEARCH kv USING PRIMARY KEY (plugin=?)"),
             (kv::OVER, "SEARCH kv USING COVERING INDEX kv_by_expiry (expires_at<?)"),
         ] {

@@ -318,7 +318,7 @@ pub(crate) fn at_component(files: &PluginFile, problem: LoadProblem) -> LoadErro
     LoadError { plugin: files.name.clone(), path: files.path.clone(), problem }
 }
 
-fn at_settings(files: &PluginFile, problem: LoadProblem) -> LoadError {
+pub(crate) fn at_settings(files: &PluginFile, problem: LoadProblem) -> LoadError {
     LoadError { plugin: files.name.clone(), path: files.settings_path.clone(), problem }
 }
 

@@ -10,8 +10,8 @@ use crate::{
     component::Outline,
     directory::{self, PluginFile},
     engines::EngineKind,
-    error::LoadError,
-    load::{PluginHost, at_component},
+    error::{LoadError, LoadProblem},
+    load::{PluginHost, at_component, at_settings},
 };
 
 /// A grant that a component has a use for, by what it imports.
@@ -49,7 +49,7 @@ pub struct CheckReport {
     pub from_cache: bool,
     /// Fuel that describing itself took.
     pub describe_fuel: u64,
-    /// What serves its control handler and observer; its worker has an engine of its own.
+    /// What serves its control handler and observer, or, where it has neither, its worker.
     pub engine: EngineKind,
 }
 
@@ -57,16 +57,21 @@ impl PluginHost {
     /// Goes the whole way to a plugin that could be called, without loading it: for a file anywhere, with the settings beside it.
     ///
     /// # Errors
-    /// [`LoadError`], as loading it would.
+    /// [`LoadError`], as loading it would, in the same words.
     pub fn check_file(&self, path: &Path) -> Result<CheckReport, LoadError> {
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let files = PluginFile { path: path.to_owned(), settings_path: path.with_extension("toml"), name };
         directory::check_name(&files.name).map_err(|error| at_component(&files, error.into()))?;
         let source = self.read(&files)?;
+        if source.settings.enabled == Some(false) {
+            return Err(at_settings(&files, LoadProblem::Disabled));
+        }
         let prepared = self.prepare(&files, &source)?;
         let (memoryless, describe_fuel) = (prepared.described.memoryless, prepared.described.fuel);
-        let (from_cache, compile_ms, engine) = (prepared.from_cache, prepared.compile_ms, prepared.engine);
+        let (from_cache, compile_ms) = (prepared.from_cache, prepared.compile_ms);
         let absent_secrets = prepared.secrets.absent();
+        let synchronous = prepared.info.roles.control || (prepared.info.roles.observer && !prepared.info.observer_waits());
+        let engine = if synchronous { prepared.engine } else { EngineKind::Asynchronous };
         let plugin = self.instantiate(&source, prepared).map_err(|problem| at_component(&files, problem))?;
         let info = plugin.info.clone();
         Ok(CheckReport {

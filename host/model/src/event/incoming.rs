@@ -215,9 +215,30 @@ impl Incoming {
     pub fn into_plugin_draft(self, plugin: &str, now: Timestamp, fresh_id: Uuid, limits: &EnvelopeLimits) -> Result<Draft, Rejection> {
         complete(self, plugin, now, fresh_id, limits)
     }
+
+    /// An event to show a plugin that no host stands behind: normalised and checked as at the door, but of any type and source, the
+    /// host's own too. No draft is made of it, so that it cannot come into a log.
+    ///
+    /// # Errors
+    /// A [`Rejection`] that names the field and what to do.
+    pub fn into_shown(self, now: Timestamp, fresh_id: Uuid, limits: &EnvelopeLimits) -> Result<Event, Rejection> {
+        let source = self.source_component.clone();
+        filled(self, &source, now, fresh_id, limits)
+    }
 }
 
 fn complete(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: &EnvelopeLimits) -> Result<Draft, Rejection> {
+    let event = filled(rest, source, now, fresh_id, limits)?;
+    if let Some(entry) = catalogue::entry(&event.event_type)
+        && entry.owner == catalogue::Owner::Engine
+    {
+        let hint = "only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit";
+        return Err(Rejection::forbidden("event_type", format!("'{}' is engine-owned: {hint}", event.event_type)));
+    }
+    Ok(Draft::new(event))
+}
+
+fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: &EnvelopeLimits) -> Result<Event, Rejection> {
     let event_type = rest.event_type;
     let event_id = rest.event_id.unwrap_or(fresh_id);
     if event_type.is_empty() {
@@ -227,12 +248,6 @@ fn complete(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits
         Some(known) => EventType::known(known),
         None => EventType::normalise(&event_type).map_err(|error| Rejection::malformed("event_type", error.to_string()))?,
     };
-    if let Some(entry) = catalogue::entry(&event_type)
-        && entry.owner == catalogue::Owner::Engine
-    {
-        let hint = "only the host publishes it; publish a fact of your own, or ask with a command such as workflow:submit";
-        return Err(Rejection::forbidden("event_type", format!("'{event_type}' is engine-owned: {hint}")));
-    }
     let id = |field: &str, value: Option<String>| -> Result<Option<Text>, Rejection> {
         match value {
             Some(text) if text.is_empty() => Err(Rejection::malformed(field, "must not be empty; leave it out instead")),
@@ -258,7 +273,7 @@ fn complete(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits
         None => Json::trusted("{}"),
     };
     let own_id: Text = Text::from(event_id.to_string());
-    Ok(Draft::new(Event {
+    Ok(Event {
         event_id,
         event_type,
         recorded_at: Timestamp(0),
@@ -275,7 +290,7 @@ fn complete(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits
         payload,
         metadata: rest.metadata,
         narration: Narration::default(),
-    }))
+    })
 }
 
 fn json_rejection(field: &str, error: &JsonError) -> Rejection {
@@ -321,6 +336,20 @@ mod tests {
             r#"{"event_type":"a:b","source_component":"s","payload":{ "x" : 1.0 }}"#,
             expect![[r#"a:b 00000000-0000-0000-0000-000000000000 { "x" : 1.0 }"#]],
         );
+    }
+
+    #[test]
+    fn what_is_only_shown_may_be_the_hosts_own() {
+        let shown = |text: &str| {
+            let limits = EnvelopeLimits::default();
+            Incoming::from_json(text, &limits).and_then(|incoming| incoming.into_shown(Timestamp(0), Uuid::nil(), &limits))
+        };
+        let event = shown(r#"{"event_type":"TaskFailed","source_component":"execution_engine","payload":{"x":1}}"#).unwrap();
+        assert_eq!(
+            (&*event.event_type, &*event.source_component, event.payload.as_str()),
+            ("task:failed", "execution_engine", r#"{"x":1}"#)
+        );
+        assert_eq!(shown(r#"{"event_type":""}"#).unwrap_err().field, "event_type");
     }
 
     #[test]

@@ -97,8 +97,16 @@ impl TokenArg {
 impl Client {
     /// Asks for something.
     pub(super) fn get(&self, path: &str, query: &[(String, String)]) -> Result<Answered, CliError> {
-        let request =
-            self.agent.get(format!("{}{path}", self.base)).query_pairs(query.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        self.get_with(path, query, &[])
+    }
+
+    /// The same, under headers that the verb gives.
+    pub(super) fn get_with(&self, path: &str, query: &[(String, String)], headers: &[(&str, &str)]) -> Result<Answered, CliError> {
+        let pairs = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut request = self.agent.get(format!("{}{path}", self.base)).query_pairs(pairs);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         self.whole(request.call())
     }
 

@@ -50,7 +50,7 @@ enum Verb {
     /// List, show and cancel workflows.
     #[command(subcommand)]
     Workflow(workflow::WorkflowVerb),
-    /// List, add, remove, reload, put back, bypass and check plugins.
+    /// List, add, remove, reload, put back, bypass, check, call and test plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginVerb),
     /// Print the default configuration, or check a file.
@@ -175,6 +175,12 @@ mod tests {
             "trackside plugin bypass files --for 10m --reason x",
             "trackside plugin bypass files --off",
             "trackside plugin check a.wasm --against files",
+            "trackside plugin call a.wasm --event e.json --event - --point task-ready --attempt 2 --settings s.toml --json",
+            "trackside plugin call a.wasm --event e.json --observe --kv kv.json --log log",
+            "trackside plugin call a.wasm --task t.json --role worker",
+            "trackside plugin test a.wasm --events cases --update --json",
+            "trackside plugin kv files count/ --limit 5 --json --token-file t",
+            "trackside plugin kv files --data d",
             "trackside run --no-watch",
             "trackside config default",
             "trackside compile-component 1 2",
@@ -195,6 +201,11 @@ mod tests {
             "trackside submit",
             "trackside plugin bypass files",
             "trackside plugin bypass files --for 1m --off",
+            "trackside plugin call a.wasm",
+            "trackside plugin call a.wasm --event e.json --task t.json",
+            "trackside plugin call a.wasm --event e.json --observe --role control",
+            "trackside plugin call a.wasm --event e.json --point somewhere",
+            "trackside plugin test a.wasm",
             "trackside publish f --type a:b",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

@@ -1,7 +1,10 @@
 //! `trackside plugin`: what a host has in service, and the files of a plugin directory.
 //! Loading and checking are the plugin host's.
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 use serde::Deserialize as _;
@@ -15,8 +18,11 @@ use super::{
 };
 
 mod add;
+mod call;
 mod check;
+mod kv;
 mod lifecycle;
+mod test;
 
 #[derive(Subcommand)]
 pub(super) enum PluginVerb {
@@ -40,8 +46,14 @@ pub(super) enum PluginVerb {
     Rollback(lifecycle::RollbackArgs),
     /// Have a running host pass a plugin over for a while.
     Bypass(lifecycle::BypassArgs),
+    /// Show what a plugin keeps in its key-value space.
+    Kv(kv::KvArgs),
     /// Say whether a component would load, and what it is and may do.
     Check(check::CheckArgs),
+    /// Call a component with an event, a batch or a task, without a host.
+    Call(Box<call::CallArgs>),
+    /// Hold a component to a folder of recorded events and what is expected of it.
+    Test(test::TestArgs),
 }
 
 /// Which plugin directory.
@@ -56,6 +68,13 @@ impl DirectoryArg {
     fn path(&self) -> PathBuf {
         self.plugins.clone().unwrap_or_else(|| crate::config::Config::default().plugin_dir)
     }
+}
+
+/// The component that is meant: a path, or a plugin of the plugin directory by its name.
+fn component_path(what: &Path, at: &DirectoryArg) -> Result<PathBuf, CliError> {
+    let is_file = what.extension() == Some(OsStr::new("wasm"));
+    let path = if is_file { what.to_owned() } else { at.path().join(format!("{}.wasm", what.display())) };
+    if path.is_file() { Ok(path) } else { Err(CliError::Failed(format!("there is no component at {}", path.display()))) }
 }
 
 #[derive(Args)]
@@ -75,7 +94,10 @@ pub(super) fn run(verb: PluginVerb) -> Result<(), CliError> {
         PluginVerb::Versions(args) => lifecycle::versions(&args),
         PluginVerb::Rollback(args) => lifecycle::rollback(&args),
         PluginVerb::Bypass(args) => lifecycle::bypass(&args),
+        PluginVerb::Kv(args) => kv::run(&args),
         PluginVerb::Check(args) => check::run(&args),
+        PluginVerb::Call(args) => call::run(&args),
+        PluginVerb::Test(args) => test::run(&args),
     }
 }
 

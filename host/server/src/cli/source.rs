@@ -10,11 +10,14 @@ use trackside_store::{ReadStore, Store};
 
 use super::{
     CliError,
-    client::{Client, HostArg},
+    client::{Client, HostArg, TokenArg},
 };
 use crate::{
     explain::{EventId, Explained},
-    http::workflows,
+    http::{
+        kv::{self, KvQuery},
+        workflows,
+    },
     params::{EventParams, LIST_PARAMS},
 };
 
@@ -99,6 +102,23 @@ impl Source {
                 let borrowed = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                 let query = workflows::list_query(borrowed).map_err(CliError::failed)?;
                 Ok(workflows::page_json(&store.workflows(&query).map_err(CliError::failed)?))
+            }
+        }
+    }
+
+    /// A part of what a plugin keeps. A host shows it to holders of its token.
+    pub(super) fn kv(&self, plugin: &str, pairs: &Pairs, token: &TokenArg) -> Result<Value, CliError> {
+        match self {
+            Self::Host(client) => {
+                let authorization = format!("Bearer {}", token.read()?);
+                client.get_with(&format!("/v1/plugins/{plugin}/kv"), pairs, &[("Authorization", &authorization)])?.done()
+            }
+            Self::Directory(store) => {
+                let borrowed = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                let query = KvQuery::parse(borrowed).map_err(CliError::failed)?;
+                let now = trackside_engine::now();
+                let page = store.kv_list(plugin, &query.prefix, query.after.as_deref(), query.limit, now).map_err(CliError::failed)?;
+                Ok(kv::page_json(plugin, &page, now))
             }
         }
     }

@@ -6,6 +6,7 @@ mod body;
 mod events;
 mod guard;
 mod health;
+pub(crate) mod kv;
 mod listener;
 mod ndjson;
 mod plugins;
@@ -110,6 +111,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/plugins/{name}", put(plugins::put).delete(plugins::remove))
         .route("/v1/plugins/{name}/reload", post(plugins::reload))
         .route("/v1/plugins/{name}/versions", get(plugins::versions))
+        .route("/v1/plugins/{name}/kv", get(kv::list))
         .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
         .route("/v1/plugins/{name}/bypass", post(plugins::bypass))
         .route("/healthz", get(health::healthz))

@@ -12,7 +12,7 @@ use trackside_model::{
     ports::{KvOp, KvRead, KvWrite},
     time::Timestamp,
 };
-use trackside_store::{AppendError, Batch, Flush, Store};
+use trackside_store::{AppendError, Batch, Flush, KvPage, ReadStore, Store};
 
 use crate::support::{append, entry, fresh, incoming, open, options};
 
@@ -226,6 +226,31 @@ static MODEL_NOW: AtomicU64 = AtomicU64::new(0);
 
 fn model_clock() -> Timestamp {
     Timestamp(0).plus_ms(MODEL_NOW.load(Ordering::Relaxed))
+}
+
+#[test]
+fn a_space_is_listed_page_by_page_as_it_is_durable() {
+    let (dir, store) = fresh();
+    let over = KvWrite { key: "b/over".to_owned(), op: KvOp::Set { value: b"x".to_vec(), expires_at: Some(Timestamp(5)) } };
+    append(&store, writes("a", [set("b/1", "one"), set("b/2", "two"), over, set("c", "three")]));
+    append(&store, writes("other", [set("b/1", "not its own")]));
+    let list =
+        |store: &ReadStore, prefix: &str, after: Option<&str>, limit| store.kv_list("a", prefix, after, limit, Timestamp(10)).unwrap();
+    let keys = |page: &KvPage| page.entries.iter().map(|entry| entry.key.clone()).collect::<Vec<_>>();
+    let page = list(&store, "", None, 2);
+    assert_eq!((keys(&page), page.next.as_deref()), (vec!["b/1".to_owned(), "b/2".to_owned()], Some("b/2")));
+    let page = list(&store, "", Some("b/2"), 2);
+    assert_eq!((keys(&page), page.next, page.entries[0].value.as_slice()), (vec!["c".to_owned()], None, &b"three"[..]));
+    assert_eq!(keys(&list(&store, "b/", Some("a"), 9)), ["b/1", "b/2"]);
+    // Large values fill a page sooner than many.
+    let large = KvWrite { key: "d/1".to_owned(), op: KvOp::Set { value: vec![b'x'; 5 << 20], expires_at: Some(Timestamp(20)) } };
+    append(&store, writes("a", [large, set("d/2", "")]));
+    let page = list(&store, "d/", None, 9);
+    assert_eq!((keys(&page), page.next.as_deref(), page.entries[0].expires_at), (vec!["d/1".to_owned()], Some("d/1"), Some(Timestamp(20))));
+    store.close().unwrap();
+    let beside = Store::open_read_only(dir.path()).unwrap();
+    assert_eq!(keys(&list(&beside, "d/", Some("d/1"), 9)), ["d/2"]);
+    assert_eq!(keys(&list(&beside, "", None, 9)).len(), 4);
 }
 
 proptest! {

@@ -2,7 +2,6 @@
 //! Compiling, describing and judging are the plugin host's; nothing is put into service, and no log is needed.
 
 use std::{
-    ffi::OsStr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -10,16 +9,13 @@ use std::{
 use clap::Args;
 use trackside_model::{
     capability::CapabilityDiff,
-    event::{Filter, Severity},
-    json::Json,
-    ports::{Found, HostCallError, HostCalls, KvValue, LogLine, TaskCall},
-    time::Timestamp,
+    event::Filter,
+    plugin::{Limits, PluginInfo},
 };
-use trackside_wasm::{CheckReport, EngineKind, OutgoingOptions, PluginHost, WasmOptions};
-use uuid::Uuid;
+use trackside_wasm::{CheckReport, EngineKind};
 
-use super::{CliError, DirectoryArg, Out, lifecycle, print};
-use crate::boot::HostOptions;
+use super::{CliError, DirectoryArg, Out, component_path, lifecycle, print};
+use crate::offline::{self, MemoryHost};
 
 #[derive(Args)]
 pub(in crate::cli) struct CheckArgs {
@@ -61,73 +57,124 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
 }
 
 fn look_at(what: &Path, at: &DirectoryArg) -> Result<CheckReport, CliError> {
-    let is_file = what.extension() == Some(OsStr::new("wasm"));
-    let path = if is_file { what.to_owned() } else { at.path().join(format!("{}.wasm", what.display())) };
-    if !path.is_file() {
-        return Err(CliError::Failed(format!("there is no component at {}", path.display())));
-    }
-    host(&path)?.check_file(&path).map_err(CliError::failed)
-}
-
-/// A plugin host that keeps what it compiles where it is lost again.
-fn host(path: &std::path::Path) -> Result<PluginHost, CliError> {
-    let options = HostOptions::new(crate::config::Config::default()).map_err(CliError::failed)?;
-    let wasm_options = WasmOptions {
-        plugin_dir: path.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from),
-        cache_dir: std::env::temp_dir().join(format!("trackside-check-{}", users_own())),
-        compiler: options.compiler,
-        compile: options.config.compile_limits(),
-        pools: options.config.pool_sizes(),
-        outgoing: OutgoingOptions::default(),
-    };
-    PluginHost::new(wasm_options, Arc::new(Nobody)).map_err(CliError::failed)
-}
-
-/// Different users do not share what they have compiled.
-fn users_own() -> String {
-    std::env::var("USER").ok().filter(|user| trackside_wasm::check_name(user).is_ok()).unwrap_or_else(|| "user".to_owned())
+    let path = component_path(what, at)?;
+    let host = offline::plugin_host(&path, Arc::new(MemoryHost::default())).map_err(CliError::failed)?;
+    host.check_file(&path).map_err(CliError::failed)
 }
 
 fn print_report(out: &mut Out, report: &CheckReport) -> Result<(), CliError> {
-    let info = &report.info;
-    let roles: Vec<&str> = [("observer", info.roles.observer), ("control", info.roles.control), ("worker", info.roles.worker)]
-        .into_iter()
-        .filter_map(|(name, has)| has.then_some(name))
-        .collect();
     out.line(&format!("{} would load", report.path.display()))?;
+    let limits = limits(&report.info.limits);
+    let rows = about(report).into_iter().chain(limits.iter().map(|text| ("limits", text.clone())));
+    let mut last = "";
+    for (name, text) in rows.filter(|(_, text)| !text.is_empty()) {
+        // A row that goes on has its name once.
+        let label = if name == last { "" } else { name };
+        out.line(&format!("  {label:<12}  {text}"))?;
+        last = name;
+    }
+    print_grants(out, report)?;
+    out.flush()
+}
+
+fn about(report: &CheckReport) -> Vec<(&'static str, String)> {
+    let info = &report.info;
     let cached = if report.from_cache { " (compiled before)" } else { "" };
-    let methods: Vec<&str> = info.methods.iter().map(|method| &*method.name).collect();
-    let rows = [
+    let mut rows = vec![
         ("name", format!("{} ({} {})", info.name, info.display_name, info.display_version)),
         ("what", info.summary.clone()),
         ("version", info.version.to_string()),
-        ("roles", roles.join(", ")),
-        ("methods", methods.join(", ")),
-        ("effect class", format!("{:?}", info.effect_class).to_lowercase()),
+        ("roles", info.roles.names().join(", ")),
+    ];
+    rows.extend(info.methods.iter().map(|method| ("methods", format!("{}  {}", method.name, method.summary))));
+    rows.extend([
+        ("observes", if info.roles.observer { wants(&info.observes) } else { String::new() }),
+        ("controls", if info.roles.control { wants(&info.controls) } else { String::new() }),
         ("priority", if info.roles.control { info.priority.to_string() } else { String::new() }),
-        ("engine", if info.roles.control || info.roles.observer { engine(report.engine).to_owned() } else { String::new() }),
-        ("deadline", print::duration(info.limits.timeout_ms as f64)),
-        ("memory", format!("{} bytes", info.limits.memory_bytes)),
+        ("on fault", if info.roles.control { info.on_fault.to_string() } else { String::new() }),
+        ("effect class", effect_class(report)),
+        ("imports", imports(info)),
+        ("engine", engines(report)),
         ("calls", listed(&info.grants.http)),
         ("secrets", listed(&info.grants.secrets)),
         ("without value", report.absent_secrets.join(", ")),
         ("size", format!("{} bytes, compiled in {}{cached}", report.component_bytes, print::duration(report.compile_ms as f64))),
+    ]);
+    rows
+}
+
+/// The conditions of a filter, in words.
+fn wants(filter: &Filter) -> String {
+    let mut parts = Vec::new();
+    parts.push(match &filter.event_types {
+        None => "every fact".to_owned(),
+        Some(types) if types.is_empty() => "nothing".to_owned(),
+        Some(types) => types.iter().map(|pattern| pattern.as_str()).collect::<Vec<_>>().join(", "),
+    });
+    if let Some(severity) = filter.min_severity {
+        parts.push(format!("of severity {} or higher", severity.as_str()));
+    }
+    let lists = [
+        ("from", &filter.source_components),
+        ("of the correlations", &filter.correlation_ids),
+        ("of the workflows", &filter.workflow_ids),
+        ("of the tasks", &filter.task_ids),
+        ("about", &filter.provider_ids),
     ];
-    for (name, text) in rows.iter().filter(|(_, text)| !text.is_empty()) {
-        out.line(&format!("  {name:<13}  {text}"))?;
+    parts.extend(lists.iter().filter_map(|(word, list)| Some(format!("{word} {}", list.as_ref()?.join(", ")))));
+    parts.join("; ")
+}
+
+fn effect_class(report: &CheckReport) -> String {
+    let memory = if report.memoryless { "; it says that it keeps nothing between calls" } else { "" };
+    format!("{}{memory}", report.info.effect_class)
+}
+
+/// Trackside's interfaces by name, WASI's by package: toolchains import more of these than a plugin uses.
+fn imports(info: &PluginInfo) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for import in &info.imports {
+        let name = import.split('@').next().unwrap_or(import);
+        let name = name.strip_prefix("trackside:plugin/").unwrap_or_else(|| name.split('/').next().unwrap_or(name));
+        if name != "types" && !names.contains(&name) {
+            names.push(name);
+        }
     }
-    if !report.grant_uses.is_empty() {
-        out.line("  it has a use for:")?;
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn engines(report: &CheckReport) -> String {
+    let roles = report.info.roles;
+    let own = engine(report.engine);
+    let both = roles.worker && report.engine != EngineKind::Asynchronous;
+    if both { format!("{own}; {}", engine(EngineKind::Asynchronous)) } else { own.to_owned() }
+}
+
+/// Every limit that would apply, by its name in the settings file.
+fn limits(limits: &Limits) -> Vec<String> {
+    let value = serde_json::to_value(limits).unwrap_or_default();
+    let all: Vec<String> = value.as_object().into_iter().flatten().map(|(name, value)| format!("{name} = {value}")).collect();
+    all.chunks(4).map(|some| some.join("  ")).collect()
+}
+
+/// What it is granted, and what it could be: the lines that would grant it, as they stand in a settings file.
+fn print_grants(out: &mut Out, report: &CheckReport) -> Result<(), CliError> {
+    if report.grant_uses.is_empty() {
+        return out.line("  it needs no grants");
     }
+    out.line("  it has a use for:")?;
     for grant in &report.grant_uses {
-        let state = if grant.granted {
-            "granted".to_owned()
-        } else {
-            format!("not granted: {}; to grant it, under [grants]: {}", grant.without, grant.line)
-        };
+        let state = if grant.granted { "granted".to_owned() } else { format!("not granted: {}", grant.without) };
         out.line(&format!("    {:<20}  {state}", grant.what))?;
     }
-    out.flush()
+    let missing: Vec<&str> = report.grant_uses.iter().filter(|grant| !grant.granted).map(|grant| grant.line).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let settings = report.path.with_extension("toml");
+    out.line(&format!("  to grant what it needs of this, write into {}:", settings.display()))?;
+    out.line("    [grants]")?;
+    missing.iter().try_for_each(|line| out.line(&format!("    {line}")))
 }
 
 fn listed<T: std::fmt::Display>(grants: &[T]) -> String {
@@ -136,65 +183,8 @@ fn listed<T: std::fmt::Display>(grants: &[T]) -> String {
 
 fn engine(kind: EngineKind) -> &'static str {
     match kind {
-        EngineKind::Pooled => "pooled",
+        EngineKind::Pooled => "pooled: instances from a pool",
         EngineKind::Large => "large: instances are made on demand",
-        EngineKind::Asynchronous => "asynchronous",
+        EngineKind::Asynchronous => "asynchronous, for its worker",
     }
-}
-
-/// Nobody is behind the calls of a component that is only asked what it is.
-struct Nobody;
-
-fn nobody<T>() -> Result<T, HostCallError> {
-    Err(HostCallError("no host is running: the component is only being checked".to_owned()))
-}
-
-impl HostCalls for Nobody {
-    fn now(&self) -> Timestamp {
-        trackside_engine::now()
-    }
-
-    fn kv_get(&self, _: &str, _: &str) -> Result<KvValue, HostCallError> {
-        nobody()
-    }
-
-    fn kv_keys(&self, _: &str, _: &str, _: Option<&str>, _: u32) -> Result<Vec<String>, HostCallError> {
-        nobody()
-    }
-
-    fn kv_bytes(&self, _: &str) -> Result<u64, HostCallError> {
-        nobody()
-    }
-
-    fn head(&self) -> u64 {
-        0
-    }
-
-    fn query(&self, _: &Filter, _: Option<u64>, _: u64, _: u32) -> Result<Found, HostCallError> {
-        nobody()
-    }
-
-    fn schedules(&self, _: &str) -> Result<u32, HostCallError> {
-        nobody()
-    }
-
-    fn is_scheduled(&self, _: &str, _: Uuid) -> Result<bool, HostCallError> {
-        nobody()
-    }
-
-    fn log(&self, plugin: &str, line: LogLine<'_>) {
-        if line.level >= Severity::Warning {
-            eprintln!("{plugin}: {}", line.message);
-        }
-    }
-
-    fn progress(&self, _: &TaskCall, _: Option<f64>, _: Option<Json>) {}
-
-    fn cancelled(&self, _: &TaskCall) -> bool {
-        false
-    }
-
-    fn not_granted(&self, _: &str, _: &str, _: &str) {}
-
-    fn cut(&self, _: &str, _: &str, _: u64) {}
 }

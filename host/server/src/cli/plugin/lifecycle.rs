@@ -103,7 +103,7 @@ fn ask(name: &str, verb: &str, query: &[(&str, String)], token: &TokenArg, host:
     client.post_query(&format!("/v1/plugins/{name}/{verb}"), query, &[("Authorization", &bearer)])
 }
 
-fn check(name: &str) -> Result<(), CliError> {
+pub(super) fn check(name: &str) -> Result<(), CliError> {
     trackside_wasm::check_name(name).map_err(|error| CliError::Usage(error.to_string()))
 }
 
