@@ -16,6 +16,10 @@ use crate::{
 /// What wasmtime says, without a type of its own, when a guest passes more than the store's hostcall fuel in one go.
 const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 
+/// Of the errors without a type of their own, those that can follow from a refused growth: an allocator of the guest that gave up, and a
+/// component that begins with more than it may have.
+const AFTER_REFUSAL: [&str; 3] = ["realloc return", "exceeds memory limits", "exceeds table limits"];
+
 /// The same for more handles than the store allows.
 const HANDLES: &str = "store handle limit exceeded";
 
@@ -60,7 +64,10 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &State) -> Fault {
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return of_trap(*trap, state);
     }
-    if let Some(refused) = state.limiter.refused {
+    let text = format!("{error:#}");
+    let exited = error.downcast_ref::<I32Exit>().is_some();
+    // A guest may have been refused memory, have made do without it, and then have ended otherwise.
+    if let Some(refused) = state.limiter.refused.filter(|_| exited || AFTER_REFUSAL.iter().any(|words| text.contains(words))) {
         return of_refused(refused, state);
     }
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
@@ -69,7 +76,6 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &State) -> Fault {
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return plain(FaultKind::Unavailable, format!("the pool of all plugins has no room: {error}"));
     }
-    let text = format!("{error:#}");
     if text.contains(HOSTCALL_FUEL) {
         let allowed = state.core.limits.result_bytes;
         let message = format!("it passed more than the {allowed} bytes that result_bytes allows");

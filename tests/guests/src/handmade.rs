@@ -7,32 +7,49 @@ use wit_parser::Resolve;
 
 /// How a plugin of `handmade.wat` misbehaves; what is empty does what is right.
 #[derive(Clone, Copy)]
-struct Hand {
-    name: &'static str,
+struct Hand<'a> {
+    name: &'a str,
     /// Before memory is given for an argument.
-    realloc: &'static str,
+    realloc: &'a str,
     /// Before it describes itself.
-    describe: &'static str,
+    describe: &'a str,
+    /// How many methods it says that it has, as the bytes of a number.
+    methods: &'a str,
     /// In every role, before the answer.
-    call: &'static str,
+    call: &'a str,
     /// Further functions.
-    extra: &'static str,
+    extra: &'a str,
     /// Data of the answers: a signal at 3072, an observer's result at 3104, a worker's at 3136; texts at 3200.
-    answers: &'static str,
+    answers: &'a str,
     /// Where check, observe and run say that their answers are.
     at: [u32; 3],
 }
 
-const WELL: Hand =
-    Hand { name: "", realloc: "", describe: "", call: "", extra: "", answers: NULL_RESULT, at: [SIGNAL_AT, OBSERVED_AT, RESULT_AT] };
+const WELL: Hand<'static> = Hand {
+    name: "",
+    realloc: "",
+    describe: "",
+    methods: ONE,
+    call: "",
+    extra: "",
+    answers: NULL_RESULT,
+    at: [SIGNAL_AT, OBSERVED_AT, RESULT_AT],
+};
+const ONE: &str = "\\01\\00\\00\\00";
 const SIGNAL_AT: u32 = 3072;
 const OBSERVED_AT: u32 = 3104;
 const RESULT_AT: u32 = 3136;
 /// The worker's result is `null`.
 const NULL_RESULT: &str = r#"(data (i32.const 3144) "\80\0c\00\00\04\00\00\00") (data (i32.const 3200) "null")"#;
 
+/// `fail`, an error and a result whose text is two bytes that no UTF-8 has.
+const BAD_UTF8: &str = r#"(data (i32.const 3072) "\04\00\00\00\00\00\00\00\80\0c\00\00\02\00\00\00")
+    (data (i32.const 3104) "\01\00\00\00\80\0c\00\00\02\00\00\00")
+    (data (i32.const 3136) "\00\00\00\00\00\00\00\00\80\0c\00\00\02\00\00\00")
+    (data (i32.const 3200) "\ff\fe")"#;
+
 /// Every one of them.
-const HANDS: [Hand; 15] = [
+const HANDS: [Hand<'static>; 18] = [
     Hand {
         name: "table-bomb",
         call: "(loop $again (br_if $again (i32.ne (table.grow $table (ref.null func) (i32.const 1000)) (i32.const -1)))) unreachable",
@@ -51,15 +68,17 @@ const HANDS: [Hand; 15] = [
     },
     Hand { name: "realloc-outside", realloc: "(return (i32.const 0x7fff0000))", ..WELL },
     Hand { name: "realloc-odd", realloc: "(return (i32.const 5001))", ..WELL },
-    // `fail`, an error and a result whose text is two bytes that no UTF-8 has.
+    Hand { name: "bad-utf8", answers: BAD_UTF8, ..WELL },
+    // It was refused memory, made do without it, and then answered the same: what ended it has nothing to do with memory.
+    Hand { name: "refused-utf8", call: "(drop (memory.grow (i32.const 60000)))", answers: BAD_UTF8, ..WELL },
+    // It was refused memory for an argument, and gave an address where none is: what ended it is that.
     Hand {
-        name: "bad-utf8",
-        answers: r#"(data (i32.const 3072) "\04\00\00\00\00\00\00\00\80\0c\00\00\02\00\00\00")
-                    (data (i32.const 3104) "\01\00\00\00\80\0c\00\00\02\00\00\00")
-                    (data (i32.const 3136) "\00\00\00\00\00\00\00\00\80\0c\00\00\02\00\00\00")
-                    (data (i32.const 3200) "\ff\fe")"#,
+        name: "refused-realloc",
+        realloc: "(if (i32.eq (memory.grow (i32.const 60000)) (i32.const -1)) (then (return (i32.const 0x7fff0000))))",
         ..WELL
     },
+    // It says that it has 2^32 - 1 methods.
+    Hand { name: "endless-list", methods: "\\ff\\ff\\ff\\ff", ..WELL },
     // The same with a text of 2^32 - 1 bytes.
     Hand {
         name: "endless-text",
@@ -118,13 +137,14 @@ pub(crate) fn files(workspace: &Path) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// A component of `handmade.wat`.
-fn lifted(workspace: &Path, hand: &Hand) -> Vec<u8> {
+fn lifted(workspace: &Path, hand: &Hand<'_>) -> Vec<u8> {
     let method = format!("{}/run", hand.name);
     let count = |text: &str| format!("\\{:02x}\\00\\00\\00", text.len());
     let [check, observe, run] = hand.at.map(|at| at.to_string());
     let text = [
         ("{NAME_BYTES}", count(hand.name).as_str()),
         ("{METHOD_BYTES}", &count(&method)),
+        ("{METHODS}", hand.methods),
         ("{NAME}", hand.name),
         ("{ANSWERS}", hand.answers),
         ("{REALLOC}", hand.realloc),
@@ -186,6 +206,22 @@ fn other_world() -> Vec<u8> {
 fn many_exports(count: u32) -> Vec<u8> {
     let exports: String = (0..count).map(|number| format!("(export \"thing{number}\" (instance $nothing))")).collect();
     wat::parse_str(format!("(component (instance $nothing) {exports})")).expect("this component is well formed")
+}
+
+/// A component that is small and right, and takes a compiler longer than anybody waits: one function of so many loops, in each of which
+/// every one of many variables changes.
+///
+/// # Panics
+/// When the contract in `wit/` has moved away from under `handmade.wat`.
+#[must_use]
+pub fn compile_bomb(loops: u32) -> Vec<u8> {
+    const VARIABLES: u32 = 100;
+    let declared = "i64 ".repeat(VARIABLES as usize);
+    let change = |number: u32| format!("(local.set {number} (i64.add (local.get {number}) (local.get {})))", (number + 1) % VARIABLES);
+    let changes: String = (0..VARIABLES).map(change).collect();
+    let body = format!("(loop {changes} (br_if 0 (i64.eqz (local.get 0))))").repeat(loops as usize);
+    let extra = format!("(func $bomb (local {declared}) {body})");
+    lifted(&crate::cargo::workspace(), &Hand { name: "compile-bomb", extra: &extra, ..WELL })
 }
 
 /// The component with a custom section that makes its digest its own, so that a hundred copies are a hundred plugin versions.

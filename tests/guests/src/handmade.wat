@@ -6,7 +6,7 @@
 
   ;; `about` (236 bytes, of which all but these are zero: empty strings, no filters, no triggers).
   (data (i32.const 1024) "\00\08\00\00{NAME_BYTES}")              ;; name: at 2048
-  (data (i32.const 1244) "\00\09\00\00\01\00\00\00")              ;; methods: 1 at 2304
+  (data (i32.const 1244) "\00\09\00\00{METHODS}")              ;; methods: one at 2304
   (data (i32.const 2048) "{NAME}")
   (data (i32.const 2112) "{NAME}/run")
   (data (i32.const 2304) "\40\08\00\00{METHOD_BYTES}")            ;; the method's name: at 2112

@@ -8,7 +8,7 @@
 mod cargo;
 mod handmade;
 
-pub use handmade::distinct;
+pub use handmade::{compile_bomb, distinct};
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

@@ -3,13 +3,13 @@
 use trackside_test_guests as guests;
 use trackside_tests::{Value, eventually, json};
 
-use crate::stage::{Stage, case};
+use crate::stage::{Stage, case, extra};
 
 #[test]
 fn a_log_flood_is_cut_and_said() {
     let mut stage = Stage::new();
     for to in ["log", "stderr"] {
-        let flood = case("log-flood", if to == "log" { "[settings]\nto = 'log'" } else { "[settings]\nto = 'stderr'" }, "", "");
+        let flood = extra("log-flood", if to == "log" { "[settings]\nto = 'log'" } else { "[settings]\nto = 'stderr'" });
         for role in ["control", "observer", "worker"] {
             let before = stage.host.output().len();
             stage.enter(&flood, role);
@@ -155,7 +155,7 @@ fn who_asks_for_the_whole_log_gets_what_one_call_may_carry() {
 fn a_sleep_past_the_deadline_is_cut_at_it() {
     let mut stage = Stage::new();
     let sleeper =
-        case("spin-host", "[limits]\ntimeout_ms = 100\n[grants]\ntimers = true\n[settings]\ncall = 'sleep'", "deadline", "100 ms");
+        case("spin-host", "[limits]\ntimeout_ms = 100\n[grants]\ntimers = true\n[settings]\ncall = 'sleep'", "deadline", 100, "100 ms");
     for (role, call) in [("control", "check"), ("observer", "observe")] {
         let after = stage.head();
         stage.enter(&sleeper, role);

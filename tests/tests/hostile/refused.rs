@@ -17,6 +17,7 @@ fn what_is_no_plugin_is_refused_by_name_at_the_start_and_at_a_reload() {
         ("random", "is not a valid component"),
         ("other-world", "exports neither observer nor control nor worker"),
         ("many-exports", "exports neither observer nor control nor worker"),
+        ("endless-list", "describe ended in a fault: malformed"),
         ("spin-start", "2000 ms were allowed"),
         ("spin-describe", "2000 ms were allowed"),
     ];

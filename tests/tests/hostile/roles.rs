@@ -4,59 +4,61 @@ use trackside_tests::json;
 
 use crate::stage::{Case, Stage, case};
 
+/// Settings of a guest that calls the host for ever, and may.
+macro_rules! busy {
+    ($call:literal) => {
+        concat!("[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = ", $call)
+    };
+}
+const SPINS: &str = "50 ms were allowed";
+const STACK: u64 = 512 << 10;
+const MEMORY: u64 = 64 << 20;
+const RESULT: u64 = 4 << 20;
+
 /// What ends in the same fault whatever the role.
-const IN_EVERY_ROLE: [Case; 13] = [
-    case("spin", "[limits]\ntimeout_ms = 50", "deadline", "50 ms were allowed"),
-    case("spin", "[limits]\nfuel = 1_000_000", "fuel", "1000000 fuel"),
-    case(
-        "spin-host",
-        "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'settings'",
-        "deadline",
-        "50 ms were allowed",
-    ),
-    case(
-        "spin-host",
-        "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'log'",
-        "deadline",
-        "50 ms were allowed",
-    ),
-    case("spin-host", "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'kv'", "deadline", "50 ms were allowed"),
-    case(
-        "spin-host",
-        "[limits]\ntimeout_ms = 50\nresult_bytes = 1_000_000_000\n[settings]\ncall = 'clock'",
-        "deadline",
-        "50 ms were allowed",
-    ),
-    case("spin-host", "[settings]\ncall = 'settings'", "bytes", "result_bytes allows 4194304"),
-    case("spin-host", "[settings]\ncall = 'sleep'", "not_granted", "timers = true"),
-    case("trap", "", "trap", ""),
-    case("panic", "", "trap", "panicked"),
-    case("recurse", "", "stack", "bytes of stack"),
-    case("recurse", "[settings]\nstack = 'memory'", "trap", ""),
-    case("memory-bomb", "", "memory", "memory_bytes allows 67108864"),
+const IN_EVERY_ROLE: [Case; 14] = [
+    case("spin", "[limits]\ntimeout_ms = 50", "deadline", 50, SPINS),
+    case("spin", "[limits]\nfuel = 1_000_000", "fuel", 1_000_000, "1000000 fuel"),
+    case("spin-host", busy!("'settings'"), "deadline", 50, SPINS),
+    case("spin-host", busy!("'log'"), "deadline", 50, SPINS),
+    case("spin-host", busy!("'kv'"), "deadline", 50, SPINS),
+    case("spin-host", busy!("'clock'"), "deadline", 50, SPINS),
+    case("spin-host", "[settings]\ncall = 'settings'", "bytes", RESULT, "result_bytes allows 4194304"),
+    case("spin-host", "[settings]\ncall = 'sleep'", "not_granted", 0, "timers = true"),
+    case("trap", "", "trap", 0, ""),
+    case("panic", "", "trap", 0, "panicked"),
+    case("recurse", "", "stack", STACK, "bytes of stack"),
+    case("recurse", "[settings]\nstack = 'memory'", "trap", 0, ""),
+    case("memory-bomb", "", "memory", MEMORY, "memory_bytes allows 67108864"),
+    case("small-allocations", "", "memory", MEMORY, "memory_bytes allows 67108864"),
 ];
 
 fn cases_of(role: &str) -> Vec<Case> {
     let mut cases = Vec::from(IN_EVERY_ROLE);
-    cases.push(case("giant-result", "", "bytes", "result_bytes"));
+    cases.push(case("giant-result", "", "bytes", RESULT, "result_bytes"));
     // Hand-made, without settings of its own: it misbehaves wherever it is called.
-    cases.push(case("table-bomb", "", "tables", "table_elements allows 20000"));
-    cases.push(case("spin-realloc", "[limits]\ntimeout_ms = 50", "deadline", "50 ms were allowed"));
-    cases.push(case("spin-post", "[limits]\ntimeout_ms = 50", "deadline", "50 ms were allowed"));
-    cases.push(case("recurse-wide", "[limits]\ntimeout_ms = 50", "deadline", "50 ms were allowed"));
-    cases.push(case("recurse-wide", "[limits]\nfuel = 1_000_000", "fuel", "1000000 fuel"));
-    cases.push(case("grow-page", "", "memory", "memory_bytes allows 67108864"));
+    cases.push(case("table-bomb", "", "tables", 20_000, "table_elements allows 20000"));
+    // More than a slot of the pool has room for: served from elsewhere, to the limit that it was given.
+    cases.push(case("table-bomb", "[limits]\ntable_elements = 50_000", "tables", 50_000, "table_elements allows 50000"));
+    cases.push(case("spin-realloc", "[limits]\ntimeout_ms = 50", "deadline", 50, SPINS));
+    cases.push(case("spin-post", "[limits]\ntimeout_ms = 50", "deadline", 50, SPINS));
+    cases.push(case("recurse-wide", "[limits]\ntimeout_ms = 50", "deadline", 50, SPINS));
+    cases.push(case("recurse-wide", "[limits]\nfuel = 1_000_000", "fuel", 1_000_000, "1000000 fuel"));
+    cases.push(case("grow-page", "", "memory", MEMORY, "memory_bytes allows 67108864"));
     // It was refused memory, and went on: what ended it is its time.
-    cases.push(case("grow-on", "[limits]\ntimeout_ms = 500\nmemory_bytes = 1_000_000", "deadline", "500 ms were allowed"));
+    cases.push(case("grow-on", "[limits]\ntimeout_ms = 500\nmemory_bytes = 1_000_000", "deadline", 500, "500 ms were allowed"));
+    // It was refused memory, and ended by something else; and by just that.
+    cases.push(case("refused-utf8", "", "malformed", 0, "utf-8"));
+    cases.push(case("refused-realloc", "", "memory", MEMORY, "memory_bytes allows 67108864"));
     for guest in ["realloc-outside", "bad-utf8", "endless-text", "text-outside", "no-such-case", "answer-outside"] {
-        cases.push(case(guest, "", "malformed", ""));
+        cases.push(case(guest, "", "malformed", 0, ""));
     }
     if role != "worker" {
         // A worker's task without metadata has nothing that would have to be aligned.
-        cases.push(case("realloc-odd", "", "malformed", ""));
+        cases.push(case("realloc-odd", "", "malformed", 0, ""));
     }
     if role != "observer" {
-        cases.push(case("malformed", "", "malformed", "JSON"));
+        cases.push(case("malformed", "", "malformed", 0, "JSON"));
     }
     cases
 }

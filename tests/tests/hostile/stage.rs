@@ -11,12 +11,35 @@ pub(crate) struct Case {
     /// Lines of its settings file besides those that every case has.
     pub(crate) settings: &'static str,
     pub(crate) kind: &'static str,
+    /// The limit that is met; 0 if none is.
+    pub(crate) allowed: u64,
     /// What the message must hold.
     pub(crate) says: &'static str,
 }
 
-pub(crate) const fn case(guest: &'static str, settings: &'static str, kind: &'static str, says: &'static str) -> Case {
-    Case { guest, settings, kind, says }
+pub(crate) const fn case(guest: &'static str, settings: &'static str, kind: &'static str, allowed: u64, says: &'static str) -> Case {
+    Case { guest, settings, kind, allowed, says }
+}
+
+/// A guest that is on the stage and comes to no fault.
+pub(crate) const fn extra(guest: &'static str, settings: &'static str) -> Case {
+    case(guest, settings, "", 0, "")
+}
+
+impl Case {
+    /// Says what was allowed, and that as much as that, or more, was used.
+    fn met_its_limit(&self, payload: &Value) {
+        let number = |name: &str| payload[name].as_u64().unwrap_or_else(|| panic!("{name} of {}: {payload}", self.guest));
+        let (used, allowed) = (number("used"), number("allowed"));
+        assert_eq!(allowed, self.allowed, "{} {}: {payload}", self.guest, self.settings);
+        let met = match self.kind {
+            "fuel" | "stack" => used == allowed,
+            "deadline" => used >= allowed,
+            "memory" | "tables" | "bytes" => used > allowed,
+            _ => used == 0,
+        };
+        assert!(met, "{} {}: {payload}", self.guest, self.settings);
+    }
 }
 
 /// The longest that a call of a case may take that is not about time: so long that only a system that hangs reaches it.
@@ -33,6 +56,11 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new() -> Self {
         Self::on(Site::new(), |command| command)
+    }
+
+    /// The same with more arguments or variables.
+    pub(crate) fn with(more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        Self::on(Site::new(), more)
     }
 
     /// The same in a place of its own, for a host with more arguments or variables.
@@ -91,6 +119,7 @@ impl Stage {
         assert_eq!(payload["kind"], case.kind, "{call} of {} {}: {payload}", case.guest, case.settings);
         let message = payload["message"].as_str().unwrap_or_default();
         assert!(message.contains(case.says), "{call} of {}: '{message}' does not hold '{}'", case.guest, case.says);
+        case.met_its_limit(payload);
         assert!(payload["version"].as_str().is_some_and(|version| version.len() == 12), "{payload}");
         assert_eq!(
             (&payload["plugin"], &fault["severity"], &fault["source_component"]),
