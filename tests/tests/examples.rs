@@ -12,6 +12,15 @@ fn example(path: &str) -> String {
 }
 
 #[test]
+fn the_order_desks_policy_holds_its_cases() {
+    let site = Site::new();
+    site.plugin("order-limit", guests::build().bytes("order-limit"), &example("order-desk/order-limit.toml"));
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/order-desk/cases");
+    let said = site.run(["plugin", "test", "plugins/order-limit.wasm", "--events", &cases.to_string_lossy()]).ok();
+    assert!(said.ends_with("3 passed, 0 failed\n"), "{said}");
+}
+
+#[test]
 fn the_order_desk_takes_small_orders_and_refuses_large_ones() {
     let site = Site::new();
     let policy = fs::read(guests::path("order-limit")).expect("the policy is built");

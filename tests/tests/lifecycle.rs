@@ -228,6 +228,8 @@ fn a_handler_that_holds_everything_is_passed_over_and_the_log_knows_by_whom() {
         "{event}"
     );
     assert_eq!(host.plugin("trap")["state"], "bypassed");
+    let listed = host.cli(&["plugin", "list"]).ok();
+    assert!(listed.contains("bypassed until 20"), "{listed}");
     let answer = publish(&host, "held:back", 2).expect(201);
     let check = first_check(&host, &answer);
     assert_eq!((&check["plugin"], &check["answer"]), (&json!("trap"), &json!("bypassed")), "{check}");

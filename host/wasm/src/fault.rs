@@ -20,6 +20,10 @@ const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 /// component that begins with more than it may have.
 const AFTER_REFUSAL: [&str; 3] = ["realloc return", "exceeds memory limits", "exceeds table limits"];
 
+/// The traps that can follow from a refused growth.
+const AFTER_REFUSAL_TRAPS: [Trap; 4] =
+    [Trap::UnreachableCodeReached, Trap::MemoryOutOfBounds, Trap::TableOutOfBounds, Trap::IndirectCallToNull];
+
 /// The same for more handles than the store allows.
 const HANDLES: &str = "store handle limit exceeded";
 
@@ -112,7 +116,8 @@ fn of_trap(trap: Trap, state: &State) -> Fault {
             Fault { kind: FaultKind::Fuel, message: format!("it burnt all of its {allowed} fuel"), used: allowed, allowed }
         }
         Trap::Interrupt => deadline(state.call.started, state.call.timeout_ms),
-        _ => match state.limiter.refused {
+        // A guest that was refused memory stops itself, or reaches for what it did not get. No other trap follows from that.
+        _ => match state.limiter.refused.filter(|_| AFTER_REFUSAL_TRAPS.contains(&trap)) {
             Some(refused) => of_refused(refused, state),
             None => {
                 let text = trap.to_string();

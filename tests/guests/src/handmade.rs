@@ -49,7 +49,7 @@ const BAD_UTF8: &str = r#"(data (i32.const 3072) "\04\00\00\00\00\00\00\00\80\0c
     (data (i32.const 3200) "\ff\fe")"#;
 
 /// Every one of them.
-const HANDS: [Hand<'static>; 18] = [
+const HANDS: [Hand<'static>; 19] = [
     Hand {
         name: "table-bomb",
         call: "(loop $again (br_if $again (i32.ne (table.grow $table (ref.null func) (i32.const 1000)) (i32.const -1)))) unreachable",
@@ -71,6 +71,12 @@ const HANDS: [Hand<'static>; 18] = [
     Hand { name: "bad-utf8", answers: BAD_UTF8, ..WELL },
     // It was refused memory, made do without it, and then answered the same: what ended it has nothing to do with memory.
     Hand { name: "refused-utf8", call: "(drop (memory.grow (i32.const 60000)))", answers: BAD_UTF8, ..WELL },
+    // The same, and then divided by nothing.
+    Hand {
+        name: "refused-divide",
+        call: "(drop (memory.grow (i32.const 60000))) (drop (i32.div_u (i32.const 1) (i32.const 0)))",
+        ..WELL
+    },
     // It was refused memory for an argument, and gave an address where none is: what ended it is that.
     Hand {
         name: "refused-realloc",

@@ -30,7 +30,7 @@ fn children(host: &Host) -> Vec<String> {
 
 #[test]
 fn a_compile_bomb_costs_a_child_its_limits_and_the_host_nothing() {
-    let mut stage = Stage::with(|command| command.env("TRACKSIDE_COMPILE_TIMEOUT_MS", "4000"));
+    let mut stage = Stage::on(Site::new(), |command| command.env("TRACKSIDE_COMPILE_TIMEOUT_MS", "4000"));
     stage.publish();
     let before = peak_kib(&stage.host);
     stage.site.plugin("compile-bomb", guests::compile_bomb(3_000), "");

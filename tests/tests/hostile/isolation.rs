@@ -67,6 +67,8 @@ fn a_spinning_handler_costs_a_publisher_two_deadlines_at_most_and_others_nothing
         assert!(passed_over.clone().all(|check| check["answer"] == "not_asked" && check["reason"] == "quarantined"), "{own:?}");
         assert!(passed_over.count() as u64 >= EVENTS - 2);
     }
+    let waited = records.iter().filter(|(_, checks)| checks[0]["answer"] == "fault").count();
+    assert!(waited >= 2, "it spun: {records:?}");
     assert!(checks_of(&stage, "calm:came", "spin").iter().all(|(_, checks)| checks.is_empty()), "who it does not look at never meets it");
     assert_eq!(stage.host.events("type=plugin:quarantined").len(), 1);
 }

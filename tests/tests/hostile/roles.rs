@@ -49,6 +49,7 @@ fn cases_of(role: &str) -> Vec<Case> {
     cases.push(case("grow-on", "[limits]\ntimeout_ms = 500\nmemory_bytes = 1_000_000", "deadline", 500, "500 ms were allowed"));
     // It was refused memory, and ended by something else; and by just that.
     cases.push(case("refused-utf8", "", "malformed", 0, "utf-8"));
+    cases.push(case("refused-divide", "", "trap", 0, "divide by zero"));
     cases.push(case("refused-realloc", "", "memory", MEMORY, "memory_bytes allows 67108864"));
     for guest in ["realloc-outside", "bad-utf8", "endless-text", "text-outside", "no-such-case", "answer-outside"] {
         cases.push(case(guest, "", "malformed", 0, ""));

@@ -58,11 +58,6 @@ impl Stage {
         Self::on(Site::new(), |command| command)
     }
 
-    /// The same with more arguments or variables.
-    pub(crate) fn with(more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
-        Self::on(Site::new(), more)
-    }
-
     /// The same in a place of its own, for a host with more arguments or variables.
     pub(crate) fn on(site: Site, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let events = "event_types = ['case:*']";

@@ -134,7 +134,7 @@ fn cells(plugin: &Value) -> Vec<String> {
         version(plugin).to_owned(),
         roles(&plugin["roles"]),
         text("effect_class"),
-        text("state"),
+        state(plugin),
         called.to_string(),
         plugin["faults"].as_u64().unwrap_or_default().to_string(),
         if called == 0 { String::new() } else { time("p50_us") },
@@ -159,8 +159,26 @@ fn reaches(plugin: &Value) -> Option<String> {
 
 /// As many digits as events and decisions show.
 fn version(plugin: &Value) -> &str {
-    let digits = plugin["version"].as_str().unwrap_or_default();
+    digits(&plugin["version"])
+}
+
+fn digits(digest: &Value) -> &str {
+    let digits = digest.as_str().unwrap_or_default();
     digits.get(..12).unwrap_or(digits)
+}
+
+/// Version and settings, as `trackside plugin versions` names them.
+fn version_id(plugin: &Value) -> String {
+    format!("{}/{}", version(plugin), digits(&plugin["settings"]))
+}
+
+/// Where it stands, and until when.
+fn state(plugin: &Value) -> String {
+    let state = plugin["state"].as_str().unwrap_or_default();
+    let until = plugin["bypass"]["until"].as_str().and_then(|until| until.get(..19)).map(|until| format!("until {until}Z"));
+    let probe = plugin["retry_after_ms"].as_f64().map(|ms| format!("for {}", print::duration(ms)));
+    let how_long = until.or(probe).filter(|_| state != "serving");
+    how_long.map_or_else(|| state.to_owned(), |how_long| format!("{state} {how_long}"))
 }
 
 fn roles(roles: &Value) -> String {

@@ -110,10 +110,10 @@ pub(crate) fn events(text: &str, now: Timestamp) -> Result<Vec<Event>, OfflineEr
         serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().map_err(OfflineError::of)?
     };
     let one = values.len() == 1;
-    let read = |(index, value): (usize, &Box<RawValue>)| {
-        event(value.get(), index, now).map_err(|error| if one { error } else { OfflineError::at(format!("event {}", index + 1), error) })
+    let read = |(index, text): (usize, &str)| {
+        event(text, index, now).map_err(|error| if one { error } else { OfflineError::at(format!("event {}", index + 1), error) })
     };
-    values.iter().enumerate().map(read).collect()
+    values.iter().map(|value| value.get()).enumerate().map(read).collect()
 }
 
 /// Events of a log, each at its own place, or behind the one before it.

@@ -10,7 +10,7 @@ use super::{
         client::{Answered, Client, HostArg, TokenArg},
         print::{self, Out},
     },
-    version,
+    version_id,
 };
 
 #[derive(Args)]
@@ -116,7 +116,7 @@ fn changed(answered: &Answered, name: &str, json: bool) -> Result<(), CliError> 
     let answer = answered.done()?;
     match answer["outcome"].as_str() {
         Some("loaded") => {
-            out.line(&format!("{name} is in service, version {}", version(&answer["plugin"])))?;
+            out.line(&format!("{name} is in service, version {}", version_id(&answer["plugin"])))?;
             print_changes(&mut out, &answer["changes"])
         }
         _ => out.line(&format!("{name} is out of service")),
