@@ -188,6 +188,27 @@ fn a_flood_of_lines_is_cut_and_said_once() {
 }
 
 #[test]
+fn what_the_host_lends_has_an_end() {
+    let bench = Bench::new();
+    let folder = bench.dir.path().join("input");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("x"), "x").unwrap();
+    let settings = format!("[[grants.folders]]\npath = '{}'\nguest = '/input'\n", folder.display());
+    let guest = bench.load("hoarder", &settings);
+    let fault = expect_fault(&run(&*guest, "hoarder/open", r#"{"path": "/input/x"}"#), FaultKind::Tables);
+    assert_eq!((fault.used, fault.allowed), (10_001, 10_000));
+    assert!(fault.message.contains("10000 resources"), "{fault}");
+
+    let reports = |times: u32, chunk_bytes: u32| {
+        let parameters = format!(r#"{{"times": {times}, "chunk_bytes": {chunk_bytes}}}"#);
+        run(&*guest, "hoarder/report", &parameters).outcome.unwrap().unwrap().to_value()
+    };
+    assert_eq!(reports(10_005, 2), serde_json::json!({"taken": 10_000, "refused": {"TooMany": 5}}));
+    assert_eq!(reports(1, 65_536), serde_json::json!({"taken": 1, "refused": {}}));
+    assert_eq!(reports(1, 65_537), serde_json::json!({"taken": 0, "refused": {"TooLarge": 1}}));
+}
+
+#[test]
 fn a_busy_pool_is_unavailable_in_time() {
     let bench = Bench::with(|options| options.pools.control = 1);
     let guest = bench.load("spin", "[limits]\ntimeout_ms = 300");
