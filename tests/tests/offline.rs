@@ -45,6 +45,17 @@ fn a_control_handler_is_asked_about_an_event() {
 }
 
 #[test]
+fn an_answer_that_a_host_would_not_take_is_a_fault_here_too() {
+    let site = with("steer", "[settings]\nsignal = 'amend'\nvalue = { replaced = true }\n");
+    site.file("e.json", r#"{"event_type": "workflow:submit", "payload": {"definition": "name: x"}}"#);
+    let ran = call(&site, "steer", &["--event", "e.json"]);
+    assert_eq!(ran.code, 1, "{ran}");
+    assert!(ran.stdout.contains("fault: malformed: malformed answer: nobody may replace what a command says"), "{ran}");
+    site.file("e.json", r#"{"event_type": "order:placed"}"#);
+    assert_eq!(call(&site, "steer", &["--event", "e.json", "--json"]).json()["value"], json!({"replaced": true}));
+}
+
+#[test]
 fn an_event_comes_from_standard_input_and_the_point_by_its_type() {
     let site = with("steer", "[settings]\nsignal = 'retry'\nafter_ms = 250\npoints = ['task-failed']\n");
     let event = site.file("e.json", r#"{"event_type": "task:failed", "payload": {"error": {"message": "no"}}}"#);

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use trackside_model::{
-    catalogue::{self, Entry},
-    control::{CheckContext, Signal},
+    catalogue::{self, Entry, Owner},
+    control::{DecisionPoint, Signal},
     event::{EnvelopeLimits, Event},
     json::Json,
     plugin::PluginInfo,
-    ports::{CallReport, Delivery, Fault, FaultKind, Guest, HostCalls as _, Subject, TaskCall},
+    ports::{CallReport, Delivery, Fault, FaultKind, Guest, HostCalls as _, Outbox, Subject, TaskCall},
     time::Timestamp,
 };
 
@@ -122,14 +123,15 @@ impl Stand {
         let point = circumstances.point_of(event)?;
         let wanted = self.info().controls.matches(event);
         if !wanted && self.manner == Manner::Rehearsal {
-            return Ok(Told::not_asked(Role::Control, &event.event_type));
+            return Ok(Told::not_asked(Role::Control, json!({"event_type": event.event_type})));
         }
         let now = self.clock(circumstances, event.timestamp);
         let context = circumstances.check_context(point, now, self.info());
         // At the door an event has no place in the log yet.
         let mut at_door = event.clone();
         at_door.sequence_number = 0;
-        let report = judged(self.guest.check(&Subject::new(&at_door, context.principal.as_deref()), &context), &context);
+        let answered = self.guest.check(&Subject::new(&at_door, context.principal.as_deref()), &context);
+        let report = judged(answered, &at_door, point);
         let told = self.told(now, report, |outcome| Told::checked(outcome, point, event));
         Ok(told.wanted(wanted))
     }
@@ -141,7 +143,7 @@ impl Stand {
             Manner::Rehearsal => events.into_iter().filter(|event| self.observes(event)).collect(),
         };
         let is_wanted = wanted.iter().all(|event| self.observes(event));
-        let Some(last) = wanted.last() else { return Told::not_asked(Role::Observer, &format!("{all} events")) };
+        let Some(last) = wanted.last() else { return Told::not_asked(Role::Observer, json!({"events": all})) };
         let now = self.clock(circumstances, last.timestamp);
         let batch: Vec<Arc<Event>> = wanted.into_iter().map(|event| Arc::new(self.placed(event))).collect();
         let delivery: Delivery = circumstances.delivery(now);
@@ -173,15 +175,13 @@ impl Stand {
         Ok(self.told(now, report, |outcome| Told::worked(outcome, task)))
     }
 
-    /// Sets the clock for a call: to what the circumstances say, else to the real time, or in a rehearsal to `own`.
+    /// When a call is: what the circumstances say, else the real time, or in a rehearsal `own`, where time then stands.
     fn clock(&self, circumstances: &Circumstances, own: Timestamp) -> Timestamp {
-        let now = match (circumstances.now, self.manner) {
-            (Some(now), _) => now,
-            (None, Manner::Rehearsal) => own,
-            (None, Manner::Trial) => trackside_engine::now(),
-        };
-        self.calls.set_now(now);
-        now
+        let stands = circumstances.now.or((self.manner == Manner::Rehearsal).then_some(own));
+        if let Some(now) = stands {
+            self.calls.set_now(now);
+        }
+        self.calls.now()
     }
 
     fn told<T>(&self, now: Timestamp, report: CallReport<T>, outcome: impl FnOnce(Result<T, Fault>) -> Told) -> Told {
@@ -191,18 +191,23 @@ impl Stand {
     }
 }
 
-/// A value that a host would not take is a malformed answer.
-fn judged(mut report: CallReport<Signal>, context: &CheckContext) -> CallReport<Signal> {
+/// A value that a host would not take is a malformed answer: one that no edge could have sent, or one in place of what a command says.
+fn judged(mut report: CallReport<Signal>, event: &Event, point: DecisionPoint) -> CallReport<Signal> {
     let limits = EnvelopeLimits::default();
     let value: Option<&Json> = match &report.outcome {
         Ok(Signal::Proceed(Some(value)) | Signal::Fallback { value, .. }) => Some(value),
         _ => None,
     };
-    let refused = value.and_then(|value| Json::check(value.as_str(), limits.payload_bytes, limits.payload_depth).err());
+    let is_command = catalogue::entry(&event.event_type).is_some_and(|entry| entry.owner == Owner::Command);
+    let refused = match value {
+        Some(_) if is_command && point == DecisionPoint::Publish => Some("nobody may replace what a command says".to_owned()),
+        Some(value) => Json::check(value.as_str(), limits.payload_bytes, limits.payload_depth).err().map(|error| error.to_string()),
+        None => None,
+    };
     if let Some(error) = refused {
-        let message = format!("malformed answer at {:?}: {error}", context.point);
+        let message = format!("malformed answer: {error}");
         report.outcome = Err(Fault { kind: FaultKind::Malformed, message, used: 0, allowed: 0 });
-        report.outbox = Default::default();
+        report.outbox = Outbox::default();
     }
     report
 }

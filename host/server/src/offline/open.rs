@@ -14,6 +14,9 @@ use trackside_wasm::{LoadError, OutgoingOptions, PluginBytes, PluginHost, WasmOp
 use super::{MemoryHost, OfflineError};
 use crate::{boot::HostOptions, config::Config};
 
+/// Compiled components that are kept.
+const KEPT_COMPILED: usize = 64;
+
 /// The bytes of a plugin, and a plugin host to load them.
 pub(crate) struct Offline {
     host: PluginHost,
@@ -30,16 +33,30 @@ pub(crate) struct Offline {
 /// [`OfflineError`], by what stands against it.
 pub(crate) fn plugin_host(component: &Path, calls: Arc<dyn HostCalls>) -> Result<PluginHost, OfflineError> {
     let options = HostOptions::new(Config::default()).map_err(OfflineError::of)?;
+    let cache_dir = env::temp_dir().join(format!("trackside-compiled-{}", users_own()));
+    forget_old(&cache_dir);
     let folder = component.parent().filter(|parent| !parent.as_os_str().is_empty());
     let wasm_options = WasmOptions {
         plugin_dir: folder.map_or_else(|| PathBuf::from("."), PathBuf::from),
-        cache_dir: env::temp_dir().join(format!("trackside-compiled-{}", users_own())),
+        cache_dir,
         compiler: options.compiler,
         compile: options.config.compile_limits(),
         pools: options.config.pool_sizes(),
         outgoing: OutgoingOptions::default(),
     };
     PluginHost::new(wasm_options, calls).map_err(OfflineError::of)
+}
+
+/// Removes what was compiled longest ago: each version of a component that is being written leaves one behind, and none is ever asked for again.
+fn forget_old(cache_dir: &Path) {
+    // What cannot be seen or removed is in nobody's way yet.
+    let entries = fs::read_dir(cache_dir).into_iter().flatten().flatten();
+    let compiled = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "cwasm"));
+    let mut aged: Vec<_> = compiled.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()))).collect();
+    aged.sort_unstable();
+    for (_, path) in aged.iter().rev().skip(KEPT_COMPILED) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// Different users do not share what they have compiled.
@@ -128,6 +145,21 @@ mod tests {
         assert_eq!(table["priority"].as_integer(), Some(5));
         assert_eq!(table["settings"], "kept = 1\nnew = 1.5\nother = [1, {x = 'y'}]".parse::<toml::Table>().unwrap().into());
         assert_eq!(laid("", &json!({"a": 1})).unwrap().trim(), "[settings]\na = 1");
+    }
+
+    #[test]
+    fn what_was_compiled_longest_ago_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |number: u64| folder.path().join(format!("{number:03}.cwasm"));
+        for number in 0..KEPT_COMPILED as u64 + 3 {
+            let file = fs::File::create(path(number)).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000 - number)).unwrap();
+        }
+        fs::write(folder.path().join("key"), "").unwrap();
+        forget_old(folder.path());
+        assert!(path(0).exists() && path(KEPT_COMPILED as u64 - 1).exists() && folder.path().join("key").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), KEPT_COMPILED + 1);
+        forget_old(&folder.path().join("nowhere"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use trackside_model::{
 use super::{Role, Space, memory::Trace};
 
 /// Members that an expectation may name.
-pub(crate) const EXPECTABLE: [&str; 21] = [
+pub(crate) const EXPECTABLE: [&str; 24] = [
     "role",
     "point",
     "event_type",
@@ -35,6 +35,9 @@ pub(crate) const EXPECTABLE: [&str; 21] = [
     "progress",
     "reads",
     "fuel",
+    "unscheduled",
+    "not_granted",
+    "cut",
 ];
 /// Members that differ from run to run, or with every change of the code: no snapshot holds them.
 const PASSING: [&str; 3] = ["fuel", "duration_us", "reads"];
@@ -69,8 +72,10 @@ impl Told {
     }
 
     /// A call that a host would not make, for the plugin's filter does not want what it is about.
-    pub(crate) fn not_asked(role: Role, about: &str) -> Self {
-        Self::of(role, json!({"asked": false, "event_type": about}))
+    pub(crate) fn not_asked(role: Role, about: Value) -> Self {
+        let mut told = Self::of(role, about);
+        told.put("asked", false);
+        told
     }
 
     pub(crate) fn checked(outcome: Result<Signal, Fault>, point: DecisionPoint, event: &Event) -> Self {
