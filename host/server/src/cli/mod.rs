@@ -205,6 +205,8 @@ mod tests {
             "trackside plugin call a.wasm --event e.json --task t.json",
             "trackside plugin call a.wasm --event e.json --observe --role control",
             "trackside plugin call a.wasm --event e.json --point somewhere",
+            "trackside plugin call a.wasm --event e.json --observe --point publish",
+            "trackside plugin call a.wasm --task t.json --attempt 2",
             "trackside plugin test a.wasm",
             "trackside publish f --type a:b",
         ] {

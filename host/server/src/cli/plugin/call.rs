@@ -31,13 +31,13 @@ pub(in crate::cli) struct CallArgs {
     #[arg(long, conflicts_with_all = ["role", "task"])]
     observe: bool,
     /// The decision point: publish, workflow-submitted, task-ready, candidate-found, task-completed, task-failed [default: by the event's type].
-    #[arg(long, value_name = "POINT", value_parser = offline::point)]
+    #[arg(long, value_name = "POINT", value_parser = offline::point, conflicts_with_all = ["observe", "task"])]
     point: Option<DecisionPoint>,
     /// Attempts made so far at the task, or deliveries of the batch.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "task")]
     attempt: Option<u32>,
     /// Who published.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["observe", "task"])]
     principal: Option<String>,
     /// Its settings file [default: NAME.toml beside the component].
     #[arg(long, value_name = "FILE")]

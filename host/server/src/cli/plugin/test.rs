@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{CliError, DirectoryArg, Out, component_path};
+use super::{CliError, DirectoryArg, Out, component_path, print};
 use crate::offline::{Case, Difference, Manner, Offline, OfflineError, Stand, Told, Verdict, cases_in};
+
+/// The word before a case that does not hold.
+const FAILED: &str = "FAILED";
 
 #[derive(Args)]
 pub(in crate::cli) struct TestArgs {
@@ -74,7 +77,7 @@ impl Report {
         let (passed, word) = match verdict {
             Verdict::Passed => (true, "passed"),
             Verdict::Written => (true, "written"),
-            Verdict::Failed(_) | Verdict::Open => (false, "FAILED"),
+            Verdict::Failed(_) | Verdict::Open => (false, FAILED),
         };
         self.count(passed);
         let differences: &[Difference] = if let Verdict::Failed(differences) = verdict { differences } else { &[] };
@@ -86,7 +89,7 @@ impl Report {
                 json!({"case": name, "passed": passed, "written": written, "differences": differences, "error": open, "calls": calls});
             return self.out.line(&line.to_string());
         }
-        self.out.line(&format!("{word:<8}{name}"))?;
+        self.line_of(passed, word, name)?;
         for difference in differences {
             self.out.line(&format!("        {}", sentence(difference)))?;
         }
@@ -102,7 +105,14 @@ impl Report {
         if self.json {
             return self.out.line(&json!({"case": name, "passed": false, "error": error.to_string()}).to_string());
         }
-        self.out.line(&format!("FAILED  {name}\n        {error}"))
+        self.line_of(false, FAILED, name)?;
+        self.out.line(&format!("        {error}"))
+    }
+
+    fn line_of(&mut self, passed: bool, word: &str, name: &str) -> Result<(), CliError> {
+        let style = print::style_of_status(if passed { "completed" } else { "failed" });
+        let word = self.out.styled(style, &format!("{word:<7}"));
+        self.out.line(&format!("{word} {name}"))
     }
 
     fn count(&mut self, passed: bool) {
