@@ -178,7 +178,7 @@ impl PluginHost {
         if !grants.folders.is_empty() && !roles.worker {
             return Err(at_settings(files, LoadProblem::FoldersWithoutWorker));
         }
-        if !grants.http.is_empty() && !(roles.worker || roles.observer) {
+        if !(grants.http.is_empty() || roles.worker || roles.observer) {
             return Err(at_settings(files, LoadProblem::HttpForControl));
         }
         let secrets = Secrets::read(&files.name, &grants.secrets).map_err(|error| at_settings(files, error.into()))?;

@@ -59,11 +59,11 @@ impl Plugin {
         Terms { timeout_ms, now, cause, fuel: self.info.limits.fuel }
     }
 
-    /// The terms of a batch, or that it is too large.
-    fn batch(&self, events: &[Arc<Event>], delivery: &Delivery) -> Result<Terms, CallReport<Result<(), String>>> {
+    /// The terms of a batch, or how many bytes it has if those are too many.
+    fn batch(&self, events: &[Arc<Event>], delivery: &Delivery) -> Result<Terms, u64> {
         let bytes = events.iter().map(|event| convert::event_bytes(event)).sum();
         if bytes > self.info.limits.argument_bytes {
-            return Err(too_large(bytes, self.info.limits.argument_bytes));
+            return Err(bytes);
         }
         let cause = Cause::Batch {
             events: events.iter().map(|event| (event.event_id, Arc::clone(&event.correlation_id))).collect(),
@@ -114,7 +114,7 @@ impl Guest for Plugin {
                 let timeout_ms = terms.timeout_ms;
                 released_if_taken(guarded(pool, terms, |live| observe(live, events, delivery, timeout_ms)))
             }
-            Err(too_large) => too_large,
+            Err(bytes) => too_large(bytes, self.info.limits.argument_bytes),
         }
     }
 
@@ -127,7 +127,7 @@ impl Guest for Plugin {
                     let body = async |live: &mut Live<WaitingObserver>| observe_waiting(live, events, delivery, timeout_ms).await;
                     released_if_taken(guarded_waiting(pool, terms, body).await)
                 }
-                Err(too_large) => too_large,
+                Err(bytes) => too_large(bytes, self.info.limits.argument_bytes),
             }
         })
     }

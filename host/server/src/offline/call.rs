@@ -87,7 +87,7 @@ impl Stand {
         let role = self.role(role, &call)?;
         match (call, role) {
             (Call::Task(task), _) => Ok(vec![self.run(&task.call(self.info())?, circumstances)?]),
-            (Call::Events(events), Role::Observer) => Ok(vec![self.observe(events, circumstances)]),
+            (Call::Events(events), Role::Observer) => Ok(vec![self.observe(events, circumstances)?]),
             (Call::Events(events), _) => events.into_iter().map(|event| self.check(&event, circumstances)).collect(),
         }
     }
@@ -136,19 +136,23 @@ impl Stand {
         Ok(told.wanted(wanted))
     }
 
-    fn observe(&self, events: Vec<Event>, circumstances: &Circumstances) -> Told {
+    fn observe(&self, events: Vec<Event>, circumstances: &Circumstances) -> Result<Told, OfflineError> {
         let all = events.len();
         let wanted: Vec<Event> = match self.manner {
             Manner::Trial => events,
             Manner::Rehearsal => events.into_iter().filter(|event| self.observes(event)).collect(),
         };
         let is_wanted = wanted.iter().all(|event| self.observes(event));
-        let Some(last) = wanted.last() else { return Told::not_asked(Role::Observer, json!({"events": all})) };
+        let Some(last) = wanted.last() else { return Ok(Told::not_asked(Role::Observer, json!({"events": all}))) };
         let now = self.clock(circumstances, last.timestamp);
         let batch: Vec<Arc<Event>> = wanted.into_iter().map(|event| Arc::new(self.placed(event))).collect();
         let delivery: Delivery = circumstances.delivery(now);
-        let report = self.guest.observe(&batch, &delivery);
-        self.told(now, report, |outcome| Told::observed(outcome, batch.len())).wanted(is_wanted)
+        let report = if self.info().observer_waits() {
+            waiting(self.guest.observe_waiting(&batch, &delivery))?
+        } else {
+            self.guest.observe(&batch, &delivery)
+        };
+        Ok(self.told(now, report, |outcome| Told::observed(outcome, batch.len())).wanted(is_wanted))
     }
 
     /// Whether a host hands its observer this event. Narration is for those alone who name it.
@@ -170,8 +174,7 @@ impl Stand {
 
     fn run(&self, task: &TaskCall, circumstances: &Circumstances) -> Result<Told, OfflineError> {
         let now = self.clock(circumstances, REHEARSED_AT);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OfflineError::of)?;
-        let report = runtime.block_on(self.guest.run(task));
+        let report = waiting(self.guest.run(task))?;
         Ok(self.told(now, report, |outcome| Told::worked(outcome, task)))
     }
 
@@ -189,6 +192,12 @@ impl Stand {
         self.calls.release(outbox.clone(), now);
         outcome(answer).with(usage, &outbox, self.calls.take_trace(), &self.calls.space(), now)
     }
+}
+
+/// Waits for a call that is a future.
+fn waiting<T>(call: impl Future<Output = T>) -> Result<T, OfflineError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(OfflineError::of)?;
+    Ok(runtime.block_on(call))
 }
 
 /// A value that a host would not take is a malformed answer: one that no edge could have sent, or one in place of what a command says.

@@ -137,8 +137,8 @@ fn show_grants(out: &mut Out, settings: &Path) -> Result<(), CliError> {
 
 /// Grants of the network, as they are told everywhere; what cannot be read is told when it is loaded.
 fn shown<T: DeserializeOwned + Display>(out: &mut Out, what: &str, entries: &[toml::Value]) -> Result<(), CliError> {
-    let grants = entries.iter().filter_map(|entry| entry.clone().try_into::<T>().ok());
-    grants.map(|grant| out.line(&format!("  {what} {grant}"))).collect()
+    let mut grants = entries.iter().filter_map(|entry| entry.clone().try_into::<T>().ok());
+    grants.try_for_each(|grant| out.line(&format!("  {what} {grant}")))
 }
 
 fn hint(out: &mut Out, name: &str) -> Result<(), CliError> {
