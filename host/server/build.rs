@@ -1,5 +1,9 @@
 //! Builds the plugins that ship, for `wasm32-wasip2` and always optimised, and hands their bytes and settings to `src/shipped.rs`.
-//! What they do is in `plugins/`; everything about the host itself is built by cargo alone.
+//! What they do is in `plugins/`; everything about the host itself is built by cargo alone. What authors' projects are made with is gathered by
+//! `build/carried.rs`.
+
+#[path = "build/carried.rs"]
+mod carried;
 
 use std::{
     env, fs,
@@ -55,6 +59,7 @@ fn build() -> Result<(), String> {
     }
     println!("cargo::rerun-if-env-changed={TARGET_DIR_VARIABLE}");
 
+    write_if_changed(&out.join("carried.rs"), carried::source(&root, &out)?.as_bytes())?;
     see_to_the_target(&root)?;
     let target_dir = target_dir(&out);
     build_plugins(&root, &target_dir)?;

@@ -7,19 +7,76 @@ use serde_json::json;
 use trackside_model::{
     breaker::{Permission, Transition},
     control::{Admitted, CheckContext, Judged, Notice, NoticeError, Signal},
-    event::Event,
+    event::{Event, Text},
     json::Json,
     ports::{BatchTurn, BatchVerdicts, CallReport, CheckBatch, Delivery, Failure, Fault, FaultKind, Subject, TaskCall, Usage},
 };
 use trackside_store::{Batch, Entry, Flush};
 
-use crate::{bypass::Bypass, clock, engine::Shared, outbox, slot::Slot, tasks::OnStop};
+use crate::{
+    bypass::Bypass,
+    clock,
+    engine::Shared,
+    outbox,
+    sightings::{Answered, Call, Sighting},
+    slot::Slot,
+    tasks::OnStop,
+};
 
 /// What a plugin was called about: names the events of its faults.
 pub(crate) struct About<'a> {
     pub(crate) call: &'static str,
+    /// The first of a batch.
     pub(crate) event: Option<&'a Event>,
+    /// How many there are of a batch.
+    pub(crate) events: usize,
     pub(crate) task: Option<&'a TaskCall>,
+}
+
+impl About<'_> {
+    /// The event's type, or the task's method.
+    fn text(&self) -> Text {
+        match (self.event, self.task) {
+            (Some(event), _) => Text::from(&*event.event_type),
+            (None, Some(task)) => task.method.clone(),
+            (None, None) => Text::default(),
+        }
+    }
+}
+
+/// An answer, for whoever looks on.
+trait Brief {
+    fn in_few_words(&self) -> Answered;
+}
+
+impl Brief for Signal {
+    fn in_few_words(&self) -> Answered {
+        Answered { word: self.name(), reason: self.reason().map(str::to_owned) }
+    }
+}
+
+/// A batch's is that of the first event that did not simply proceed.
+impl Brief for BatchVerdicts {
+    fn in_few_words(&self) -> Answered {
+        let Some((_, first)) = self.first() else { return Signal::Proceed(None).in_few_words() };
+        let reason =
+            first.reason().map(|reason| if self.len() == 1 { reason.to_owned() } else { format!("{reason} ({} of them)", self.len()) });
+        Answered { word: first.name(), reason }
+    }
+}
+
+impl Brief for Result<(), String> {
+    fn in_few_words(&self) -> Answered {
+        let word = if self.is_ok() { "done" } else { "error" };
+        Answered { word, reason: self.as_ref().err().cloned() }
+    }
+}
+
+impl Brief for Result<Json, Failure> {
+    fn in_few_words(&self) -> Answered {
+        let word = if self.is_ok() { "done" } else { "failed" };
+        Answered { word, reason: self.as_ref().err().map(|failure| failure.message.clone()) }
+    }
 }
 
 /// A call that was let through and has not come back. Dropped with its future, when the attempt is cut, it says nothing about the plugin;
@@ -72,7 +129,7 @@ impl Shared {
         self.permitted(slot)?;
         let mut report = slot.guest().check(subject, context);
         outbox::name_version(&mut report.outbox, slot);
-        self.called(slot, &report, 1, &About { call: "check", event: Some(&subject.event), task: None });
+        self.called(slot, &report, 1, &About { call: "check", event: Some(&subject.event), events: 1, task: None });
         self.judged(slot, &report, 1);
         Ok(report)
     }
@@ -89,7 +146,7 @@ impl Shared {
         let events = batch.asked().len();
         self.judged(slot, &report, events);
         let first = batch.asked().first().map(|(subject, _)| &*subject.event);
-        let about = About { call: "check", event: first, task: None };
+        let about = About { call: "check", event: first, events, task: None };
         match &report.outcome {
             Ok(_) => self.called(slot, &report, events as u64, &about),
             // The time is gone for everybody who waits behind it, whichever event it was.
@@ -121,7 +178,8 @@ impl Shared {
         self.permitted(slot)?;
         let mut report = slot.guest().observe(events, delivery);
         outbox::name_version(&mut report.outbox, slot);
-        self.called(slot, &report, 1, &About { call: "observe", event: events.first().map(Arc::as_ref), task: None });
+        let about = About { call: "observe", event: events.first().map(Arc::as_ref), events: events.len(), task: None };
+        self.called(slot, &report, 1, &about);
         Ok(report)
     }
 
@@ -148,7 +206,7 @@ impl Shared {
         let mut report = slot.guest().run(task).await;
         outbox::name_version(&mut report.outbox, slot);
         untold.came_back();
-        self.called(slot, &report, 1, &About { call: "run", event: None, task: Some(task) });
+        self.called(slot, &report, 1, &About { call: "run", event: None, events: 1, task: Some(task) });
         Ok(report)
     }
 
@@ -174,7 +232,19 @@ impl Shared {
         self.notify(notice.map(|notice| notice.about_provider(&info.name)));
     }
 
-    fn called<T>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, events: u64, about: &About<'_>) {
+    fn called<T: Brief>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, events: u64, about: &About<'_>) {
+        self.host.sightings.show(|| {
+            Sighting::Call(Call {
+                plugin: slot.name().clone(),
+                call: about.call,
+                about: about.text(),
+                events: about.events,
+                outcome: report.outcome.as_ref().map(Brief::in_few_words).map_err(Clone::clone),
+                usage: report.usage,
+                publishes: report.outbox.publishes.len(),
+                kv_writes: report.outbox.kv_writes.len(),
+            })
+        });
         let fault = report.outcome.as_ref().err();
         let transition = slot.called(fault, report.usage, events, clock::now());
         match fault {

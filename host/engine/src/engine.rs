@@ -41,6 +41,7 @@ use crate::{
     options::EngineOptions,
     roster::{Roster, slot_of},
     runs::Runs,
+    sightings::Onlooker,
     slot::PluginStatus,
     subscription::Subscription,
     tasks::{OnStop, Stopping, Tasks},
@@ -285,6 +286,11 @@ impl Engine {
     /// What its parts share.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Looks on at what plugins do, in place of whoever did before: for display, and lossy.
+    pub fn watch_plugins(&self) -> Onlooker {
+        self.shared.host.sightings.watch()
     }
 
     /// The store, for queries.

@@ -18,7 +18,10 @@ use trackside_model::{
 use trackside_store::{Batch, Entry, Flush, Query, Store};
 use uuid::Uuid;
 
-use crate::clock;
+use crate::{
+    clock,
+    sightings::{Sighting, Sightings},
+};
 
 /// `task:progress` events of one task a second; more are coalesced into the next.
 const MOST_PROGRESS_PER_S: u64 = 20;
@@ -29,6 +32,8 @@ pub struct HostSide {
     /// Attempts that are no longer wanted, until their calls are over.
     cancelled: Mutex<HashSet<Text>>,
     progress: Mutex<HashMap<Text, Progress>>,
+    /// For whoever looks on.
+    pub(crate) sightings: Sightings,
 }
 
 /// What an attempt has reported and the log has not been told.
@@ -42,7 +47,7 @@ struct Progress {
 impl HostSide {
     /// The host's side over this store.
     pub fn new(store: Store) -> Arc<Self> {
-        Arc::new(Self { store, cancelled: Mutex::default(), progress: Mutex::default() })
+        Arc::new(Self { store, cancelled: Mutex::default(), progress: Mutex::default(), sightings: Sightings::default() })
     }
 
     pub(crate) fn cancel(&self, idempotency_key: &Text) {
@@ -128,6 +133,7 @@ impl HostCalls for HostSide {
 
     fn log(&self, plugin: &str, line: LogLine<'_>) {
         let LogLine { level, message, correlation_id } = line;
+        self.sightings.show(|| Sighting::Line { plugin: Text::from(plugin), level, message: message.to_owned() });
         match level {
             Severity::Debug => tracing::debug!(target: "plugin", plugin, correlation_id, "{message}"),
             Severity::Info => tracing::info!(target: "plugin", plugin, correlation_id, "{message}"),
@@ -156,6 +162,7 @@ impl HostCalls for HostSide {
     }
 
     fn not_granted(&self, plugin: &str, what: &str, line: &str) {
+        self.sightings.show(|| Sighting::NotGranted { plugin: Text::from(plugin), what: what.to_owned(), line: line.to_owned() });
         tracing::warn!(target: "plugin", plugin, "used {what} without the grant; to grant it, write {line} into its settings file");
         self.warn_of(plugin, &json!({"message": format!("{what} is not granted"), "grant": line}));
     }

@@ -23,6 +23,7 @@ mod publish;
 mod raw;
 mod roster;
 mod runs;
+mod sightings;
 mod slot;
 mod subscription;
 mod tasks;
@@ -38,6 +39,7 @@ pub use self::{
     host_side::HostSide,
     latency::Latencies,
     options::EngineOptions,
+    sightings::{Answered, Call, MOST_SIGHTINGS, Onlooker, Sighting},
     slot::{LastFault, PluginStatus},
     subscription::Subscription,
     tasks::{OnStop, Stopping, Tasks},

@@ -228,7 +228,7 @@ impl Host {
     }
 
     /// The plugin directory.
-    pub fn plugins(&self) -> &Plugins {
+    pub fn plugins(&self) -> &Arc<Plugins> {
         &self.plugins
     }
 }

@@ -109,6 +109,11 @@ impl Plugins {
         Self { host, plugin_dir: plugin_dir.to_owned(), versions, state: Mutex::default(), turn: Turn::default() }
     }
 
+    /// Where the files are.
+    pub fn directory(&self) -> &Path {
+        &self.plugin_dir
+    }
+
     /// What did not come into service, by name, and why.
     pub fn refused(&self) -> BTreeMap<String, String> {
         self.state().refused.clone()

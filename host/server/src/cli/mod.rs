@@ -50,7 +50,7 @@ enum Verb {
     /// List, show and cancel workflows.
     #[command(subcommand)]
     Workflow(workflow::WorkflowVerb),
-    /// List, add, remove, reload, put back, bypass, check, call and test plugins.
+    /// List, add, remove, reload, put back, bypass, check, call and test plugins; begin, build and develop your own.
     #[command(subcommand)]
     Plugin(plugin::PluginVerb),
     /// Print the default configuration, or check a file.
@@ -181,6 +181,12 @@ mod tests {
             "trackside plugin test a.wasm --events cases --update --json",
             "trackside plugin kv files count/ --limit 5 --json --token-file t",
             "trackside plugin kv files --data d",
+            "trackside plugin new night-watch",
+            "trackside plugin new night-watch --role control,worker --role observer --lang python",
+            "trackside plugin new night-watch --lang javascript",
+            "trackside plugin build night-watch",
+            "trackside plugin dev",
+            "trackside plugin dev night-watch --with plugins --data d --port 7171",
             "trackside run --no-watch",
             "trackside config default",
             "trackside compile-component 1 2",
@@ -200,6 +206,9 @@ mod tests {
             "trackside publish",
             "trackside submit",
             "trackside plugin bypass files",
+            "trackside plugin new",
+            "trackside plugin new x --role steer",
+            "trackside plugin new x --lang cobol",
             "trackside plugin bypass files --for 1m --off",
             "trackside plugin call a.wasm",
             "trackside plugin call a.wasm --event e.json --task t.json",

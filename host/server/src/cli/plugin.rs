@@ -1,4 +1,4 @@
-//! `trackside plugin`: what a host has in service, and the files of a plugin directory.
+//! `trackside plugin`: what a host has in service, the files of a plugin directory, and the projects of authors.
 //! Loading and checking are the plugin host's.
 
 use std::{
@@ -18,10 +18,13 @@ use super::{
 };
 
 mod add;
+mod build;
 mod call;
 mod check;
+mod dev;
 mod kv;
 mod lifecycle;
+mod new;
 mod test;
 
 #[derive(Subcommand)]
@@ -54,6 +57,12 @@ pub(super) enum PluginVerb {
     Call(Box<call::CallArgs>),
     /// Hold a component to a folder of recorded events and what is expected of it.
     Test(test::TestArgs),
+    /// Begin a plugin of your own: a project in Rust, Python or JavaScript, with a working example.
+    New(new::NewArgs),
+    /// Build a project: leaves NAME.wasm in its folder.
+    Build(build::BuildArgs),
+    /// Run a project in a host of its own: build it again whenever a file changes, and show every call.
+    Dev(dev::DevArgs),
 }
 
 /// Which plugin directory.
@@ -98,6 +107,9 @@ pub(super) fn run(verb: PluginVerb) -> Result<(), CliError> {
         PluginVerb::Check(args) => check::run(&args),
         PluginVerb::Call(args) => call::run(&args),
         PluginVerb::Test(args) => test::run(&args),
+        PluginVerb::New(args) => new::run(&args),
+        PluginVerb::Build(args) => build::run(&args),
+        PluginVerb::Dev(args) => dev::run(&args),
     }
 }
 
