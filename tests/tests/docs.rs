@@ -4,24 +4,31 @@
 //! A document's commands run one after the other in one folder that looks like the repository but is not. `trackside …` and
 //! `cargo run … -- …` are the binary under test; `cargo xtask …` is what runs this, and is looked up only. A comment in the line
 //! above a block says what else there is to know: `<!-- test: background -->` for one that goes on until the document's end,
-//! `<!-- test: skip because … -->` for one that cannot be run here.
+//! `<!-- test: refused -->` for one that ends with exit code 1, `<!-- test: once taken up -->` for one that works once a change before it has been
+//! taken up, `<!-- test: skip because … -->` for one that cannot be run here.
 
 use std::{
-    fs,
+    env, fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use trackside_tests::{Ran, Site, binary, eventually, run};
 
 /// Where a host is that nobody has told otherwise.
 const USUAL_ADDRESS: &str = "127.0.0.1:7070";
+/// How long a change may take to be built, compiled and taken up, on a machine that has other things to do.
+const PATIENCE_FOR_CHANGES: Duration = Duration::from_secs(180);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     Foreground,
     Background,
+    Refused,
+    OnceTakenUp,
 }
 
 /// Commands of one block.
@@ -69,8 +76,10 @@ fn how(comment: &str) -> Result<Option<How>, String> {
     match said.map(str::trim) {
         None => Ok(Some(How::Foreground)),
         Some("background") => Ok(Some(How::Background)),
+        Some("refused") => Ok(Some(How::Refused)),
+        Some("once taken up") => Ok(Some(How::OnceTakenUp)),
         Some(said) if said.strip_prefix("skip because ").is_some_and(|why| why.len() > 10) => Ok(None),
-        Some(other) => Err(format!("'{other}' is neither 'background' nor 'skip because …' with a reason")),
+        Some(other) => Err(format!("'{other}' is none of 'background', 'refused', 'once taken up' and 'skip because …' with a reason")),
     }
 }
 
@@ -117,7 +126,13 @@ impl Desk {
                 None => drop(shell.env_remove(name)),
             }
         }
-        shell.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", self.site.root().join("bin").display()));
+        let path = env::var("PATH").unwrap_or_default();
+        shell.env("PATH", format!("{}:{path}", self.site.root().join("bin").display()));
+        // What authors' projects have in common is compiled once.
+        let target = env::current_exe().expect("the system says where this program is");
+        if let Some(target) = target.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()) {
+            shell.env("CARGO_TARGET_DIR", target.join("authors"));
+        }
         if let Some(address) = &self.address {
             shell.env("TRACKSIDE_URL", format!("http://{address}"));
         }
@@ -126,9 +141,23 @@ impl Desk {
 
     fn run(&mut self, block: &Block) -> Result<(), String> {
         match block.how {
-            How::Foreground => {
+            How::Foreground | How::Refused => {
                 let ran: Ran = run(&mut self.shell(&block.script));
-                if ran.code == 0 { Ok(()) } else { Err(format!("`{}`: {ran}", block.script)) }
+                let expected = i32::from(block.how == How::Refused);
+                if ran.code == expected { Ok(()) } else { Err(format!("`{}`: {ran}", block.script)) }
+            }
+            How::OnceTakenUp => {
+                let begun = Instant::now();
+                loop {
+                    let ran: Ran = run(&mut self.shell(&block.script));
+                    if ran.code == 0 {
+                        return Ok(());
+                    }
+                    if begun.elapsed() > PATIENCE_FOR_CHANGES {
+                        return Err(format!("`{}`, for {} s: {ran}", block.script, begun.elapsed().as_secs()));
+                    }
+                    thread::sleep(Duration::from_millis(100));
+                }
             }
             How::Background => {
                 // The last command is the one that goes on.
@@ -140,7 +169,8 @@ impl Desk {
                     assert!(child.try_wait().expect("a child can be waited for").is_none(), "`{}` has ended", block.script);
                     let entries = fs::read_dir(&folder).ok()?.flatten();
                     let found = entries
-                        .filter_map(|entry| fs::read_to_string(entry.path().join("address")).ok())
+                        .flat_map(|entry| [entry.path().join("address"), entry.path().join(".trackside/dev/address")])
+                        .filter_map(|path| fs::read_to_string(path).ok())
                         .find(|text| text.ends_with('\n'))?;
                     Some(found.trim().trim_start_matches("http://").to_owned())
                 }));
@@ -167,6 +197,7 @@ fn cargo_script() -> String {
     format!(
         "#!/bin/sh\n\
          if [ \"$1\" = xtask ]; then\n  case \"$2\" in {}) exit 0;; esac\nfi\n\
+         if [ \"$1\" = test ] && [ -d trackside/sdk ]; then exec \"$CARGO\" \"$@\"; fi\n\
          if [ \"$1\" = run ]; then\n  shift\n  if [ \"$1\" = --release ]; then shift; fi\n  if [ \"$1\" = -- ]; then shift; exec trackside \"$@\"; fi\nfi\n\
          echo \"cargo $*: the documents' test does not know this command\" >&2\nexit 97\n",
         verbs.join("|")
@@ -180,9 +211,9 @@ fn xtask_knows(verb: &str) -> bool {
 
 fn documents() -> Vec<PathBuf> {
     let mut documents = vec![repository().join("README.md"), repository().join("CONTRIBUTING.md")];
-    if let Ok(entries) = fs::read_dir(repository().join("docs")) {
-        documents
-            .extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    for folder in ["docs", "docs/authoring"] {
+        let entries = fs::read_dir(repository().join(folder)).expect("the documents can be listed").flatten();
+        documents.extend(entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|extension| extension == "md")));
     }
     documents.sort();
     documents
@@ -228,6 +259,8 @@ fn a_command_that_does_not_work_is_found() {
         let error = desk.run(&block).expect_err(script);
         assert!(error.contains(code), "{error}");
     }
+    let block = Block { line: 1, script: "trackside evnets".to_owned(), how: How::Refused };
+    assert!(desk.run(&block).expect_err("not refused, but wrong").contains("exit code 2"));
     for script in [
         "cargo run --release -- config default",
         "cargo run -- --version",
@@ -247,9 +280,14 @@ fn a_command_that_does_not_work_is_found() {
 
 #[test]
 fn blocks_and_what_is_said_of_them_are_read() {
-    let text = "# T\n```sh\na\nb\n```\n<!-- test: background -->\n```sh\nc\n```\n\n<!-- test: skip because it needs the web -->\n\n```sh\nd\n```\n```rust\ne\n```\n```console\n$ f\nout\n```\n";
+    let text = "# T\n```sh\na\nb\n```\n<!-- test: background -->\n```sh\nc\n```\n\n<!-- test: skip because it needs the web -->\n\n```sh\nd\n```\n<!-- test: refused -->\n```sh\ng\n```\n```rust\ne\n```\n```console\n$ f\nout\n```\n";
     let block = |line, script: &str, how| Block { line, script: script.to_owned(), how };
-    let expected = vec![block(2, "a\nb", How::Foreground), block(7, "c", How::Background), block(19, "f", How::Foreground)];
+    let expected = vec![
+        block(2, "a\nb", How::Foreground),
+        block(7, "c", How::Background),
+        block(16, "g", How::Refused),
+        block(23, "f", How::Foreground),
+    ];
     assert_eq!(blocks(text), Ok(expected));
     assert!(blocks("<!-- test: skip -->\n```sh\na\n```\n").is_err(), "a reason is asked for");
 }

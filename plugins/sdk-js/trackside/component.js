@@ -120,7 +120,7 @@ const said = (error) => (error instanceof Error ? `${error.name}: ${error.messag
 /** The error and where it came from, without the lines of this folder, as one line of the log. */
 function tell(error) {
   const stack = error instanceof Error && error.stack ? error.stack.split("\n") : [];
-  const lines = stack.filter((line) => line.trim() !== "" && !line.includes("/trackside/"));
+  const lines = stack.filter((line) => line.trim() !== "" && !line.includes("/trackside/")).map((line) => line.replace("(/", "("));
   log.error([said(error), ...lines].slice(0, STACK_LINES).join("\n"));
 }
 

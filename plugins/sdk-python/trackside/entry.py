@@ -157,7 +157,8 @@ def end(error: BaseException) -> None:
 
 
 def tell(error: BaseException) -> None:
-    """The end of the traceback, without the lines of this file, as one line of the log."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.endswith("trackside/entry.py")]
-    lines = "".join(traceback.format_list(frames)).splitlines() + said(error).splitlines()
+    """The end of the traceback, without the lines of this package, as one line of the log."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/trackside/" not in frame.filename]
+    # The project's folder is `/0` in the component.
+    lines = "".join(traceback.format_list(frames)).replace('File "/0/', 'File "').splitlines() + said(error).splitlines()
     log.write(Severity.ERROR, "\n".join(lines[-TRACEBACK_LINES:]))

@@ -221,7 +221,12 @@ pub(super) fn provide(project: &Project, say: &mut dyn FnMut(&str)) -> Result<()
         return Ok(());
     }
     say(&format!("writing the SDK into {}", provided.display()));
-    provide_files(&project.folder, project.language).map_err(|(path, source)| BuildError::File { path, source })
+    let mut written = provide_files(&project.folder, project.language);
+    let lock = project.folder.join("Cargo.lock");
+    if project.language == Language::Rust && !lock.exists() {
+        written = written.and_then(|()| write_file(&lock, carried::rust_lock()));
+    }
+    written.map_err(|(path, source)| BuildError::File { path, source })
 }
 
 fn names_the_folder(project: &Project) -> bool {

@@ -1,5 +1,5 @@
-//! `trackside plugin add`: a plugin that ships, with the settings that it needs, or a component of somebody's own, put into a plugin
-//! directory. Nothing is written over without a word. What the plugin may do is shown, and decided by whoever edits its settings.
+//! `trackside plugin add`: a plugin that ships, with the settings that it needs, or a component of somebody's own, with the settings that stand
+//! beside it, put into a plugin directory. Nothing is written over without a word. What the plugin may do is shown, and decided by whoever edits its settings.
 
 use std::{
     ffi::OsStr,
@@ -42,8 +42,25 @@ pub(super) fn run(args: &AddArgs) -> Result<(), CliError> {
     let mut out = Out::new();
     if is_file {
         let (name, bytes) = own_component(&args.what)?;
-        write_all(&mut out, &directory, &[New { path: directory.join(format!("{name}.wasm")), bytes: &bytes }], args.force)?;
-        out.line("without a settings file it has log, settings and a small kv space; put grants and limits into NAME.toml beside it")?;
+        let component = New { path: directory.join(format!("{name}.wasm")), bytes: &bytes };
+        let settings = directory.join(format!("{name}.toml"));
+        match own_settings(&args.what)? {
+            // The operator's word is not written over by the author's.
+            _ if settings.exists() => {
+                write_all(&mut out, &directory, &[component], args.force)?;
+                out.line(&format!("{} stays as it is", settings.display()))?;
+            }
+            Some(text) => {
+                write_all(&mut out, &directory, &[New { path: settings.clone(), bytes: &text }, component], args.force)?;
+                show_grants(&mut out, &settings)?;
+            }
+            None => {
+                write_all(&mut out, &directory, &[component], args.force)?;
+                out.line(
+                    "without a settings file it has log, settings and a small kv space; put grants and limits into NAME.toml beside it",
+                )?;
+            }
+        }
         return hint(&mut out, &name);
     }
     let shipped = args.what.to_str().and_then(shipped::find).ok_or_else(|| unknown(&args.what))?;
@@ -79,6 +96,16 @@ fn own_component(path: &Path) -> Result<(String, Vec<u8>), CliError> {
         )));
     }
     Ok((name, bytes))
+}
+
+/// The settings file beside a component, if there is one.
+fn own_settings(component: &Path) -> Result<Option<Vec<u8>>, CliError> {
+    let path = component.with_extension("toml");
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CliError::Failed(format!("{}: {error}", path.display()))),
+    }
 }
 
 /// Writes all of them, or, if something else stands in the way of one, none.
@@ -168,6 +195,23 @@ mod tests {
         assert_eq!(add(&plugins, "sim", true), Ok(()));
         assert_eq!(fs::read_to_string(&settings).unwrap(), shipped::find("sim").unwrap().settings);
         assert_eq!(fs::read_dir(&plugins).unwrap().count(), 2, "nothing unfinished is left");
+    }
+
+    #[test]
+    fn a_component_takes_its_settings_along() {
+        let directory = tempfile::tempdir().unwrap();
+        let (built, plugins) = (directory.path().join("mine.wasm"), directory.path().join("plugins"));
+        fs::write(&built, b"\0asm").unwrap();
+        assert_eq!(add(&plugins, built.to_str().unwrap(), false), Ok(()));
+        assert!(!plugins.join("mine.toml").exists());
+        fs::write(directory.path().join("mine.toml"), "priority = 7\n").unwrap();
+        assert_eq!(add(&plugins, built.to_str().unwrap(), false), Ok(()));
+        assert_eq!(fs::read_to_string(plugins.join("mine.toml")).unwrap(), "priority = 7\n");
+        fs::write(plugins.join("mine.toml"), "priority = 8\n").unwrap();
+        fs::write(&built, b"\0asm-new").unwrap();
+        assert!(add(&plugins, built.to_str().unwrap(), false).unwrap_err().contains("mine.wasm is there with other content"));
+        assert_eq!(add(&plugins, built.to_str().unwrap(), true), Ok(()));
+        assert_eq!(fs::read_to_string(plugins.join("mine.toml")).unwrap(), "priority = 8\n", "the operator's word");
     }
 
     #[test]
