@@ -204,6 +204,104 @@ fn pricing_in_javascript_steers_watches_and_works() {
     assert_eq!(tested.code, 0, "{tested}");
 }
 
+/// What the host answers, through the SDK: a control handler that collects refusals, and a worker that reports.
+const ASKS_IN_PYTHON: &str = "\
+from trackside import Draft, Filter, Plugin, Refused, Severity, Signal, events, kv, progress, schedule
+
+plugin = Plugin(\"asks\")
+
+
+@plugin.control(\"order:placed\")
+def check(event, context):
+    kv.set(\"word\", \"abc\")
+    said = [kv.get_text(\"word\"), *kv.keys(\"wo\"), str(kv.delete(\"none\")), str(context.point.name), event.metadata[\"from\"]]
+    for ask in (
+        lambda: kv.compare_and_swap(\"word\", \"xyz\", None),
+        lambda: kv.increment(\"word\"),
+        lambda: events.publish(Draft(\"other:made\", {\"n\": 1})),
+        lambda: events.query(Filter(event_types=[\"order:*\"], min_severity=Severity.INFO)),
+        lambda: schedule.after(1000, Draft(\"note:later\")),
+    ):
+        try:
+            ask()
+        except Refused as refused:
+            said.append(refused.reason)
+    events.publish(Draft(\"note:made\", {\"n\": 1}, Severity.WARNING, {\"kind\": \"trial\"}))
+    return Signal.fail(\" \".join(said))
+
+
+@plugin.method(\"asks/report\", parameters={\"type\": \"object\"})
+def report(parameters, task):
+    progress.report(0.5, {\"half\": True})
+    return [progress.cancelled(), task.attempt, task.method]
+";
+const ASKS_IN_JAVASCRIPT: &str = "\
+import { Refused, Signal, events, kv, plugin, progress, schedule } from \"./trackside/index.js\";
+
+export default plugin({
+  name: \"asks\",
+  control: {
+    filter: { eventTypes: [\"order:placed\"], minSeverity: \"info\" },
+    check(event, context) {
+      kv.set(\"word\", \"abc\");
+      const said = [kv.getText(\"word\"), ...kv.keys(\"wo\"), String(kv.delete(\"none\")), context.point, event.metadata.from];
+      for (const ask of [
+        () => kv.compareAndSwap(\"word\", \"xyz\", null),
+        () => kv.increment(\"word\"),
+        () => events.publish({ eventType: \"other:made\", payload: { n: 1 } }),
+        () => events.query({ eventTypes: [\"order:*\"] }),
+        () => schedule.after(1000, { eventType: \"note:later\" }),
+      ]) {
+        try {
+          ask();
+        } catch (refused) {
+          if (!(refused instanceof Refused)) throw refused;
+          said.push(refused.reason);
+        }
+      }
+      events.publish({ eventType: \"note:made\", payload: { n: 1 }, severity: \"warning\", metadata: { kind: \"trial\" } });
+      return Signal.fail(said.join(\" \"));
+    },
+  },
+  methods: {
+    \"asks/report\": {
+      parameters: { type: \"object\" },
+      run(parameters, task) {
+        progress.report(0.5, { half: true });
+        return [progress.cancelled(), task.attempt, task.method];
+      },
+    },
+  },
+});
+";
+
+#[test]
+fn the_host_answers_python_and_javascript_alike() {
+    for (language, main, source, point) in
+        [("python", "plugin.py", ASKS_IN_PYTHON, "PUBLISH"), ("js", "plugin.js", ASKS_IN_JAVASCRIPT, "publish")]
+    {
+        let site = Site::new();
+        did(&site, &["new", "asks", "--role", "control,worker", "--lang", language]).ok();
+        site.file(&format!("asks/{main}"), source);
+        site.file("asks/asks.toml", "[grants]\nkv = true\npublish = [\"note:*\"]\n");
+        did(&site, &["build", "asks"]).ok();
+        did(&site, &["add", "asks/asks.wasm", "--plugins", "plugins"]).ok();
+        let host = site.start();
+        let asked = json!({"event_type": "order:placed", "source_component": "shop", "metadata": {"from": "here"}});
+        let told = host.publish(&asked).expect(403);
+        let said = told["reason"].as_str().unwrap_or_default().replace(['F', 'f'], "f");
+        let expected = format!("abc word false {point} here conflict not-a-number not-granted not-granted not-granted");
+        assert_eq!(said, expected, "{language}: {told}");
+        // Any verdict releases the outbox.
+        let made = host.wait_for("type=note:made", |_| true);
+        assert_eq!((&made["source_component"], &made["severity"]), (&json!("asks"), &json!("warning")), "{made}");
+        assert_eq!((&made["metadata"]["kind"], &made["payload"]["n"]), (&json!("trial"), &json!(1)), "{made}");
+        assert_eq!(task(&host, "asks/report", &json!({})), json!([false, 1, "asks/report"]), "{language}");
+        let progress = host.wait_for("type=task:progress", |_| true);
+        assert_eq!(progress["payload"]["chunks"], json!([{"half": true}]), "{progress}");
+    }
+}
+
 #[test]
 fn what_an_author_got_wrong_is_said_in_the_words_of_the_language() {
     let site = Site::new();

@@ -87,6 +87,8 @@ fn how(comment: &str) -> Result<Option<How>, String> {
 struct Desk {
     site: Site,
     address: Option<String>,
+    /// Of all that were started.
+    addresses: Vec<String>,
     running: Vec<Child>,
 }
 
@@ -109,7 +111,7 @@ impl Desk {
         symlink(binary(), site.root().join("bin/trackside")).expect("a link can be made");
         let cargo = site.file("bin/cargo", cargo_script());
         fs::set_permissions(cargo, fs::Permissions::from_mode(0o755)).expect("a file can be made to run");
-        Self { site, address: None, running: Vec::new() }
+        Self { site, address: None, addresses: Vec::new(), running: Vec::new() }
     }
 
     fn shell(&self, script: &str) -> Command {
@@ -171,9 +173,13 @@ impl Desk {
                     let found = entries
                         .flat_map(|entry| [entry.path().join("address"), entry.path().join(".trackside/dev/address")])
                         .filter_map(|path| fs::read_to_string(path).ok())
-                        .find(|text| text.ends_with('\n'))?;
-                    Some(found.trim().trim_start_matches("http://").to_owned())
+                        .filter(|text| text.ends_with('\n'))
+                        .map(|text| text.trim().trim_start_matches("http://").to_owned());
+                    // One that was started before has an address too.
+                    let mut new = found.filter(|found| !self.addresses.contains(found));
+                    new.next()
                 }));
+                self.addresses.extend(self.address.clone());
                 self.running.push(child);
                 Ok(())
             }

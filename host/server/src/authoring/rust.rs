@@ -32,7 +32,7 @@ pub(super) fn build(project: &Project, say: &mut dyn FnMut(&str)) -> Result<(Vec
     }
     let manifest = fs::canonicalize(project.folder.join("Cargo.toml")).unwrap_or_default();
     let path = component(&said.out, &manifest).ok_or_else(|| {
-        let message = format!("{} has no component: write crate-type = [\"cdylib\", \"rlib\"] under [lib] of its Cargo.toml", project.name);
+        let message = format!("{} has no component: write crate-type = [\"cdylib\"] under [lib] of its Cargo.toml", project.name);
         BuildError::NoComponent(message)
     })?;
     let component = fs::read(&path).map_err(|source| BuildError::File { path, source })?;
