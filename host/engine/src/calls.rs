@@ -195,7 +195,8 @@ impl Shared {
         let mut report = slot.guest().observe_waiting(events, delivery).await;
         outbox::name_version(&mut report.outbox, slot);
         untold.came_back();
-        self.called(slot, &report, 1, &About { call: "observe", event: events.first().map(Arc::as_ref), task: None });
+        let about = About { call: "observe", event: events.first().map(Arc::as_ref), events: events.len(), task: None };
+        self.called(slot, &report, 1, &about);
         Ok(report)
     }
 

@@ -104,10 +104,11 @@ impl Sightings {
             return;
         }
         let mut out = self.out.lock();
-        match out.as_ref().map(|out| out.try_send(sighting())) {
-            Some(Ok(())) => {}
-            Some(Err(mpsc::error::TrySendError::Full(_))) => drop(self.missed.fetch_add(1, Relaxed)),
-            Some(Err(mpsc::error::TrySendError::Closed(_))) | None => {
+        let Some(looking) = out.as_ref() else { return };
+        match looking.try_send(sighting()) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => drop(self.missed.fetch_add(1, Relaxed)),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
                 self.watched.store(false, Relaxed);
                 *out = None;
             }

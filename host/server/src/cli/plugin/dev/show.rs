@@ -146,7 +146,7 @@ mod tests {
             about: "order:placed".into(),
             events: 1,
             outcome,
-            usage: Usage { duration_ns: 12_300, fuel: 450 },
+            usage: Usage { duration_ns: 12_300, fuel: 450, ..Usage::default() },
             publishes: 0,
             kv_writes: 0,
         }
