@@ -10,6 +10,7 @@ use trackside_model::{
     event::{Event, Text},
     json::Json,
     ports::{BatchTurn, BatchVerdicts, CallReport, CheckBatch, Delivery, Failure, Fault, FaultKind, Subject, TaskCall, Usage},
+    time::Timestamp,
 };
 use trackside_store::{Batch, Entry, Flush};
 
@@ -22,6 +23,11 @@ use crate::{
     slot::Slot,
     tasks::OnStop,
 };
+
+/// When a call was over that began at `now`: the clock is not asked again for each of a hundred handlers.
+fn after(now: Timestamp, usage: Usage) -> Timestamp {
+    Timestamp(now.0.saturating_add(usage.duration_ns))
+}
 
 /// What a plugin was called about: names the events of its faults.
 pub(crate) struct About<'a> {
@@ -126,10 +132,11 @@ impl Shared {
         subject: &Subject<'_>,
         context: &CheckContext,
     ) -> Result<CallReport<Signal>, NotCalled> {
-        self.permitted(slot)?;
+        self.permitted(slot, context.now)?;
         let mut report = slot.guest().check(subject, context);
         outbox::name_version(&mut report.outbox, slot);
-        self.called(slot, &report, 1, &About { call: "check", event: Some(&subject.event), events: 1, task: None });
+        let about = About { call: "check", event: Some(&subject.event), events: 1, task: None };
+        self.called(slot, &report, 1, &about, after(context.now, report.usage));
         self.judged(slot, &report, 1);
         Ok(report)
     }
@@ -141,19 +148,20 @@ impl Shared {
         batch: &CheckBatch,
         turn: &BatchTurn,
     ) -> Result<CallReport<BatchVerdicts>, NotCalled> {
-        self.permitted(slot)?;
+        self.permitted(slot, turn.now)?;
         let report = slot.guest().check_batch(batch, turn);
+        let now = after(turn.now, report.usage);
         let events = batch.asked().len();
         self.judged(slot, &report, events);
         let first = batch.asked().first().map(|(subject, _)| &*subject.event);
         let about = About { call: "check", event: first, events, task: None };
         match &report.outcome {
-            Ok(_) => self.called(slot, &report, events as u64, &about),
+            Ok(_) => self.called(slot, &report, events as u64, &about, now),
             // The time is gone for everybody who waits behind it, whichever event it was.
-            Err(fault) if fault.kind == FaultKind::Deadline => self.called(slot, &report, 1, &about),
+            Err(fault) if fault.kind == FaultKind::Deadline => self.called(slot, &report, 1, &about, now),
             // Whose event it was is found out by asking one by one, and that call is charged.
             Err(_) => {
-                if slot.abandoned(clock::now()) {
+                if slot.abandoned(now) {
                     self.roster_changed();
                 }
             }
@@ -175,11 +183,11 @@ impl Shared {
         events: &[Arc<Event>],
         delivery: &Delivery,
     ) -> Result<CallReport<Result<(), String>>, NotCalled> {
-        self.permitted(slot)?;
+        self.permitted(slot, clock::now())?;
         let mut report = slot.guest().observe(events, delivery);
         outbox::name_version(&mut report.outbox, slot);
         let about = About { call: "observe", event: events.first().map(Arc::as_ref), events: events.len(), task: None };
-        self.called(slot, &report, 1, &about);
+        self.called(slot, &report, 1, &about, clock::now());
         Ok(report)
     }
 
@@ -190,29 +198,29 @@ impl Shared {
         events: &[Arc<Event>],
         delivery: &Delivery,
     ) -> Result<CallReport<Result<(), String>>, NotCalled> {
-        self.permitted(slot)?;
+        self.permitted(slot, clock::now())?;
         let untold = Untold(Some((self, slot)));
         let mut report = slot.guest().observe_waiting(events, delivery).await;
         outbox::name_version(&mut report.outbox, slot);
         untold.came_back();
         let about = About { call: "observe", event: events.first().map(Arc::as_ref), events: events.len(), task: None };
-        self.called(slot, &report, 1, &about);
+        self.called(slot, &report, 1, &about, clock::now());
         Ok(report)
     }
 
     /// Has a worker do a task.
     pub(crate) async fn run(self: &Arc<Self>, slot: &Arc<Slot>, task: &TaskCall) -> Result<CallReport<Result<Json, Failure>>, NotCalled> {
-        self.permitted(slot)?;
+        self.permitted(slot, clock::now())?;
         let untold = Untold(Some((self, slot)));
         let mut report = slot.guest().run(task).await;
         outbox::name_version(&mut report.outbox, slot);
         untold.came_back();
-        self.called(slot, &report, 1, &About { call: "run", event: None, events: 1, task: Some(task) });
+        let about = About { call: "run", event: None, events: 1, task: Some(task) };
+        self.called(slot, &report, 1, &about, clock::now());
         Ok(report)
     }
 
-    fn permitted(&self, slot: &Slot) -> Result<(), NotCalled> {
-        let now = clock::now();
+    fn permitted(&self, slot: &Slot, now: Timestamp) -> Result<(), NotCalled> {
         if let Some(bypass) = slot.bypassed(now) {
             return Err(NotCalled::Bypassed(bypass));
         }
@@ -233,7 +241,7 @@ impl Shared {
         self.notify(notice.map(|notice| notice.about_provider(&info.name)));
     }
 
-    fn called<T: Brief>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, events: u64, about: &About<'_>) {
+    fn called<T: Brief>(self: &Arc<Self>, slot: &Arc<Slot>, report: &CallReport<T>, events: u64, about: &About<'_>, now: Timestamp) {
         self.host.sightings.show(|| {
             Sighting::Call(Call {
                 plugin: slot.name().clone(),
@@ -247,7 +255,7 @@ impl Shared {
             })
         });
         let fault = report.outcome.as_ref().err();
-        let transition = slot.called(fault, report.usage, events, clock::now());
+        let transition = slot.called(fault, report.usage, events, now);
         match fault {
             // It may have been a probe, whose place is free again.
             Some(fault) if fault.kind == FaultKind::Cancelled => self.roster_changed(),

@@ -16,16 +16,24 @@ pub fn event(event: &Event, principal: Option<&str>) -> Vec<u8> {
     buffer
 }
 
-/// A batch: a count, the offset of each event, the events.
-pub fn batch<'a>(events: impl ExactSizeIterator<Item = &'a Event>) -> Vec<u8> {
-    let count = events.len();
+/// A batch for an observer: a count, the offset of each event, the events.
+pub fn batch<'a>(mut events: impl ExactSizeIterator<Item = &'a Event>) -> Vec<u8> {
+    batch_of(events.len(), |_, buffer| {
+        if let Some(event) = events.next() {
+            push(buffer, event, None);
+        }
+    })
+}
+
+/// The same of so many events, each of which is appended by its number.
+pub fn batch_of(count: usize, mut append: impl FnMut(usize, &mut Vec<u8>)) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(COUNT_BYTES + count * 512);
     buffer.extend(as_u32(count).to_le_bytes());
     buffer.resize(COUNT_BYTES + 4 * count, 0);
-    for (index, event) in events.enumerate() {
+    for index in 0..count {
         let offset = as_u32(buffer.len());
         buffer[COUNT_BYTES + 4 * index..][..4].copy_from_slice(&offset.to_le_bytes());
-        push(&mut buffer, event, None);
+        append(index, &mut buffer);
         buffer.resize(buffer.len().next_multiple_of(4), 0);
     }
     buffer
@@ -61,7 +69,8 @@ fn as_u32(number: usize) -> u32 {
     u32::try_from(number).expect("the argument limit keeps buffers below 4 GiB")
 }
 
-fn push(buffer: &mut Vec<u8>, event: &Event, principal: Option<&str>) {
+/// Appends one event.
+pub fn push(buffer: &mut Vec<u8>, event: &Event, principal: Option<&str>) {
     let start = buffer.len();
     let id = event.event_id.hyphenated();
     let mut id_text = uuid::Uuid::encode_buffer();

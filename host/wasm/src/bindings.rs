@@ -24,7 +24,6 @@ wasmtime::component::bindgen!({
     path: ["../../wit/trackside-plugin-0.1.0", "../../wit/trackside-packed"],
     imports: { default: trappable },
     exports: {
-        "trackside:plugin/description@0.1.0.describe": async,
         "trackside:plugin/worker@0.1.0.run": async,
     },
     ownership: Borrowing { duplicate_if_necessary: true },

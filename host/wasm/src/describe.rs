@@ -24,7 +24,7 @@ use crate::{
     engines::Engines,
     error::LoadProblem,
     http::Client,
-    instance::{Live, Role},
+    instance::{Describing, Live, Role},
     limits::{DESCRIBE_FUEL, DESCRIBE_TIMEOUT_MS},
     secrets::Secrets,
     settings::Settings,
@@ -50,13 +50,21 @@ pub(crate) struct Described {
     pub(crate) fuel: u64,
 }
 
+/// A component linked with the engine that serves it.
+pub(crate) enum Linked {
+    /// One that is called synchronously.
+    Blocking(InstancePre<State>),
+    /// The asynchronous one.
+    Waiting(InstancePre<State>),
+}
+
 /// Asks a linked component, once, without grants and under a short deadline.
 ///
 /// # Errors
 /// The fault it ended in, or what is wrong with the answer.
 pub(crate) fn ask(
     name: &Text,
-    pre: InstancePre<State>,
+    linked: Linked,
     engines: Arc<Engines>,
     client: Arc<Client>,
     calls: Arc<dyn HostCalls>,
@@ -76,27 +84,42 @@ pub(crate) fn ask(
         describing: true,
         reported: Default::default(),
     };
-    let role: Role<description::Guest> =
-        Role::new(Arc::new(core), pre, Vec::new()).map_err(|error| LoadProblem::Link(format!("{error:#}")))?;
-    let report = block_on(call_describe(&role, now));
+    let role = |pre| Role::<Describing>::new(Arc::new(core), pre, Vec::new()).map_err(|error| LoadProblem::Link(format!("{error:#}")));
+    let report = match linked {
+        Linked::Blocking(pre) => call_describe(&role(pre)?, now),
+        Linked::Waiting(pre) => block_on(call_describe_waiting(&role(pre)?, now)),
+    };
     let about = report.outcome.map_err(|fault| LoadProblem::Fault { what: "describe", fault })?;
     check(about, roles, report.usage.fuel)
 }
 
-async fn call_describe(role: &Role<description::Guest>, now: Timestamp) -> CallReport<About> {
+fn terms(now: Timestamp) -> Terms {
+    Terms { timeout_ms: DESCRIBE_TIMEOUT_MS, now, cause: Cause::None, fuel: DESCRIBE_FUEL }
+}
+
+fn call_describe(role: &Role<Describing>, now: Timestamp) -> CallReport<About> {
     let started = Instant::now();
     let _ticking = role.core.engines.ticker.run();
-    let mut live = match role.make_async(started, DESCRIBE_TIMEOUT_MS).await {
+    let Live { mut store, exports } = match role.make(started, DESCRIBE_TIMEOUT_MS) {
         Ok(live) => live,
         Err(fault) => return call::unanswered(started, fault),
     };
-    let Live { store, exports } = &mut live;
-    let terms = Terms { timeout_ms: DESCRIBE_TIMEOUT_MS, now, cause: Cause::None, fuel: DESCRIBE_FUEL };
-    let answer = match call::begin(store, started, terms) {
-        Ok(()) => exports.call_describe(&mut *store).await,
+    let answer = call::begin(&mut store, started, terms(now)).and_then(|()| exports.0.call(&mut store, ()));
+    call::end(&mut store, answer.map(|(about,)| about), started)
+}
+
+async fn call_describe_waiting(role: &Role<Describing>, now: Timestamp) -> CallReport<About> {
+    let started = Instant::now();
+    let _ticking = role.core.engines.ticker.run();
+    let Live { mut store, exports } = match role.make_async(started, DESCRIBE_TIMEOUT_MS).await {
+        Ok(live) => live,
+        Err(fault) => return call::unanswered(started, fault),
+    };
+    let answer = match call::begin(&mut store, started, terms(now)) {
+        Ok(()) => exports.0.call_async(&mut store, ()).await,
         Err(error) => Err(error),
     };
-    call::end(store, answer, started)
+    call::end(&mut store, answer.map(|(about,)| about), started)
 }
 
 fn check(about: About, roles: Roles, fuel: u64) -> Result<Described, LoadProblem> {

@@ -13,7 +13,7 @@ use trackside_model::{
 };
 use wasmtime::{
     Store, StoreContextMut, UpdateDeadline,
-    component::{Instance, InstancePre, ResourceTable},
+    component::{ComponentExportIndex, Instance, InstancePre, ResourceTable, TypedFunc},
 };
 
 use crate::{
@@ -151,15 +151,21 @@ impl RoleExports for plugin::worker::Guest {
     }
 }
 
-impl RoleExports for plugin::description::Guest {
-    type Indices = plugin::description::GuestIndices;
+/// What says what a plugin is. Called the one way or the other, by the engine that serves its roles: a component is not mapped twice for it.
+pub(crate) struct Describing(pub(crate) TypedFunc<(), (plugin::description::About,)>);
+
+impl RoleExports for Describing {
+    type Indices = ComponentExportIndex;
 
     fn find(pre: &InstancePre<State>) -> wasmtime::Result<Self::Indices> {
-        plugin::description::GuestIndices::new(pre)
+        let component = pre.component();
+        let interface = component.get_export_index(None, "trackside:plugin/description@0.1.0");
+        let function = interface.and_then(|interface| component.get_export_index(Some(&interface), "describe"));
+        function.ok_or_else(|| wasmtime::Error::msg("it exports no trackside:plugin/description with a function describe"))
     }
 
     fn load(indices: &Self::Indices, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Self> {
-        indices.load(store, instance)
+        instance.get_typed_func(store, indices).map(Self)
     }
 }
 

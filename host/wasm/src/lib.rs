@@ -21,6 +21,7 @@ pub mod limits;
 mod linker;
 mod load;
 mod options;
+mod packed_events;
 mod plugin;
 mod pool;
 pub mod raw;

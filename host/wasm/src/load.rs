@@ -11,7 +11,7 @@ use std::{
 
 use trackside_model::{
     event::Text,
-    plugin::{Digest, Limits, PluginInfo},
+    plugin::{Digest, Limits, OUTGOING_HTTP, PluginInfo},
     ports::{Guest, HostCalls},
 };
 use wasmtime::component::{Component, InstancePre};
@@ -20,7 +20,7 @@ use crate::{
     cache::{Cache, Entry, Key},
     compile,
     component::{self, Outline},
-    describe::{self, Described},
+    describe::{self, Described, Linked},
     directory::{self, PluginFile, Scan, ScanError},
     engines::{EngineKind, Engines, RUNTIME_COMPONENT_BYTES},
     error::{HostError, LoadError, LoadProblem},
@@ -72,9 +72,10 @@ pub(crate) struct Prepared {
     pub(crate) compile_ms: u64,
     /// What serves its control handler and observer.
     pub(crate) engine: EngineKind,
-    code: Vec<u8>,
-    /// Linked with the asynchronous engine, where it was described; workers are made from it too.
-    asynchronous: InstancePre<State>,
+    /// Linked with that engine, if one of these is called synchronously.
+    synchronous: Option<InstancePre<State>>,
+    /// Linked with the asynchronous engine, if a worker or a waiting observer needs it.
+    asynchronous: Option<InstancePre<State>>,
 }
 
 impl PluginHost {
@@ -186,8 +187,12 @@ impl PluginHost {
         let (code, from_cache) = self.machine_code(&files.name, source).map_err(component)?;
         let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let name = Text::from(files.name.as_str());
-        let asynchronous = self.linked(EngineKind::Asynchronous, &code).map_err(component)?;
-        let described = self.describe(&name, asynchronous.clone(), &limits, source).map_err(component)?;
+        // Mapped once for each engine that serves it, and described by the first of them.
+        let link = |kind, serves: bool| serves.then(|| self.linked(kind, &code)).transpose().map_err(component);
+        let waits = roles.observer && !grants.http.is_empty() && source.outline.imports(OUTGOING_HTTP);
+        let synchronous = link(engine, roles.control || (roles.observer && !waits))?;
+        let asynchronous = link(EngineKind::Asynchronous, roles.worker || waits)?;
+        let described = self.describe(&name, synchronous.as_ref(), asynchronous.as_ref(), &limits, source).map_err(component)?;
         let settings = &source.settings;
         let info = PluginInfo {
             version: source.version,
@@ -211,7 +216,7 @@ impl PluginHost {
             limits,
             grants,
         };
-        Ok(Prepared { info, described, secrets, from_cache, compile_ms, engine, code, asynchronous })
+        Ok(Prepared { info, described, secrets, from_cache, compile_ms, engine, synchronous, asynchronous })
     }
 
     /// Machine code from the cache, or compiled and put there.
@@ -239,10 +244,22 @@ impl PluginHost {
         engine.link(&component).map_err(link_problem)
     }
 
-    fn describe(&self, name: &Text, pre: InstancePre<State>, limits: &Limits, source: &Source) -> Result<Described, LoadProblem> {
+    fn describe(
+        &self,
+        name: &Text,
+        synchronous: Option<&InstancePre<State>>,
+        asynchronous: Option<&InstancePre<State>>,
+        limits: &Limits,
+        source: &Source,
+    ) -> Result<Described, LoadProblem> {
+        let linked = match (synchronous, asynchronous) {
+            (Some(pre), _) => Linked::Blocking(pre.clone()),
+            (None, Some(pre)) => Linked::Waiting(pre.clone()),
+            (None, None) => return Err(LoadProblem::NoRole(source.outline.foreign_versions())),
+        };
         describe::ask(
             name,
-            pre,
+            linked,
             Arc::clone(&self.engines),
             Arc::clone(&self.client),
             Arc::clone(&self.calls),
@@ -253,7 +270,7 @@ impl PluginHost {
 
     /// Makes the pools and their first instances: what cannot be instantiated fails now.
     pub(crate) fn instantiate(&self, source: &Source, prepared: Prepared) -> Result<Plugin, LoadProblem> {
-        let Prepared { info, secrets, code, asynchronous, engine, .. } = prepared;
+        let Prepared { info, secrets, synchronous, asynchronous, .. } = prepared;
         let core = Arc::new(Core {
             name: Arc::clone(&info.name),
             limits: info.limits.clone(),
@@ -269,29 +286,28 @@ impl PluginHost {
         let pools = &self.options.pools;
         let (roles, fresh) = (info.roles, source.settings.fresh);
         let blocking_observer = roles.observer && !info.observer_waits();
-        let pre = if roles.control || blocking_observer { Some(self.linked(engine, &code)?) } else { None };
         let mut plugin = Plugin { info, control: None, observer: None, waiting_observer: None, worker: None };
         let warm_ms = plugin.info.limits.timeout_ms.max(crate::limits::DESCRIBE_TIMEOUT_MS);
         let instance = |fault| LoadProblem::Fault { what: "making its first instance", fault };
-        if let (true, Some(pre)) = (roles.control, &pre) {
+        if let (true, Some(pre)) = (roles.control, &synchronous) {
             let role = Role::new(Arc::clone(&core), pre.clone(), Vec::new()).map_err(link_problem)?;
             plugin.info.batches &= role.is_packed();
             let pool = Pool::new(role, pools.control, fresh);
             pool.warm(warm_ms).map_err(instance)?;
             plugin.control = Some(pool);
         }
-        if let (true, Some(pre)) = (blocking_observer, &pre) {
+        if let (true, Some(pre)) = (blocking_observer, &synchronous) {
             let role = Role::new(Arc::clone(&core), pre.clone(), Vec::new()).map_err(link_problem)?;
             let pool = Pool::new(role, pools.observer, fresh);
             pool.warm(warm_ms).map_err(instance)?;
             plugin.observer = Some(pool);
         }
-        if plugin.info.observer_waits() {
-            let role = Role::new(Arc::clone(&core), asynchronous.clone(), Vec::new()).map_err(link_problem)?;
+        if let (true, Some(pre)) = (plugin.info.observer_waits(), &asynchronous) {
+            let role = Role::new(Arc::clone(&core), pre.clone(), Vec::new()).map_err(link_problem)?;
             plugin.waiting_observer = Some(AsyncPool::new(role, pools.observer, fresh));
         }
-        if roles.worker {
-            let role = Role::new(Arc::clone(&core), asynchronous, core.grants.folders.clone()).map_err(link_problem)?;
+        if let (true, Some(pre)) = (roles.worker, asynchronous) {
+            let role = Role::new(Arc::clone(&core), pre, core.grants.folders.clone()).map_err(link_problem)?;
             plugin.worker = Some(AsyncPool::new(role, plugin.info.workers, fresh));
         }
         Ok(plugin)

@@ -207,7 +207,7 @@ pub(crate) fn observe(
     let Live { store, exports } = live;
     match exports {
         ObserverExports::Packed(guest) => {
-            let batch = packed::batch(events.iter().map(|event| &**event));
+            let batch = store.data().core.engines.packed_events.batch(events);
             let failed = guest.call_observe(
                 &mut *store,
                 delivery.now.0,
@@ -239,7 +239,7 @@ async fn observe_waiting(
     let Delivery { now, attempt, replay, missed } = *delivery;
     match exports {
         WaitingObserver::Packed(guest) => {
-            let batch = packed::batch(events.iter().map(|event| &**event));
+            let batch = store.data().core.engines.packed_events.batch(events);
             let failed = guest.call_observe(&mut *store, now.0, remaining_ms, attempt, replay, missed, &batch).await?;
             if failed { Ok(Err(guest.call_failure(store).await?)) } else { Ok(Ok(())) }
         }
