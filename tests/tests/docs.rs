@@ -291,7 +291,7 @@ fn blocks_and_what_is_said_of_them_are_read() {
     let expected = vec![
         block(2, "a\nb", How::Foreground),
         block(7, "c", How::Background),
-        block(16, "g", How::Refused),
+        block(17, "g", How::Refused),
         block(23, "f", How::Foreground),
     ];
     assert_eq!(blocks(text), Ok(expected));

@@ -24,9 +24,9 @@ pub(super) fn run(args: &NewArgs) -> Result<(), CliError> {
     let mut out = Out::new();
     out.line(&format!("wrote {}/, a plugin in {}:", args.name, args.language.name()))?;
     for file in &files {
-        out.line(&format!("  {file:<20}  {}", purpose(file, &project)))?;
+        out.line(format!("  {file:<24}  {}", purpose(file, &project)).trim_end())?;
     }
-    out.line(&format!("  {:<20}  the SDK and the contract", "trackside/"))?;
+    out.line(&format!("  {:<24}  the SDK and the contract", "trackside/"))?;
     out.line("build it, run it in a host of its own, and again whenever a file changes:")?;
     out.line(&format!("  trackside plugin dev {}", args.name))?;
     out.flush()
@@ -40,6 +40,7 @@ fn purpose(file: &str, project: &Project) -> &'static str {
         file if file.starts_with("events/") => "an event, and what should become of it",
         file if project.settings().ends_with(file) => "its settings, limits and grants: the operator's word",
         file if file.ends_with(".md") => "what to type",
+        "Cargo.toml" | "pyproject.toml" | "package.json" => "its name, and how it is built",
         _ => "",
     }
 }
