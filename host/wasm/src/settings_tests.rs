@@ -72,7 +72,7 @@ fn grants_of_the_network_are_read_and_what_is_wrong_in_them_named() {
     assert_eq!(grants.secrets[0].to_string(), "key for api.example.com");
     check(
         "[[grants.http]]\nhost = 'a.test'\npath = '/v1'",
-        expect!["line 3: unknown key 'path' in [grants.http]; known are host, port, methods, path_prefix, plain, private"],
+        expect!["line 3: unknown key 'path' in [grants.http]; did you mean 'path_prefix'?"],
     );
     check(
         "[grants]\nkv = true\n\n[[grants.http]]\nhost = 'https://a.test'",

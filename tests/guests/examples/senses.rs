@@ -1,4 +1,4 @@
-//! `senses`: a worker that tells what it sees of the world through WASI, and what the host answers where nothing can be granted.
+//! `senses`: a worker that tells what it sees of the world through WASI.
 //! Leaves endless waits to `spin-host`.
 //!
 //! `senses/sense` takes `{read?, write?, print?, eprint?, progress?, ask?}`: a file to read, one to write, lines to print, a fraction to
@@ -92,7 +92,7 @@ fn outcome<T, E>(result: Result<T, E>) -> Value {
     json!(if result.is_ok() { "done" } else { "refused" })
 }
 
-/// The interface that no version of the host grants yet.
+/// A secret.
 fn ask(seen: &mut Map<String, Value>) {
     let secret = secrets::placeholder("key");
     seen.insert("secret".into(), json!(secret.err().map(|refusal| format!("{refusal:?}"))));

@@ -36,7 +36,7 @@ fn an_unknown_import_is_named_with_what_there_is() {
         "unknown-import",
         "",
         expect![
-            "/plugins/unknown-import.wasm: imports `acme:oracle/tomorrow@1.0.0`, which this host does not offer; it offers what the worlds observer-plugin, control-plugin and worker-plugin of trackside:plugin@0.1.0 import, and wasi:cli, clocks, filesystem, io, random and sockets 0.2"
+            "/plugins/unknown-import.wasm: imports `acme:oracle/tomorrow@1.0.0`, which this host does not offer; it offers what the worlds observer-plugin, control-plugin and worker-plugin of trackside:plugin@0.1.0 import, and wasi:cli, clocks, filesystem, http, io, random and sockets 0.2"
         ],
     );
 }

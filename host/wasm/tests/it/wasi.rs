@@ -122,12 +122,12 @@ fn progress_can_be_taken_away() {
 }
 
 #[test]
-fn what_nobody_is_granted_says_so() {
+fn a_secret_that_is_not_granted_says_so_with_its_lines() {
     let bench = Bench::new();
     let guest = bench.load("senses", "");
     let seen = value(&run(&*guest, "senses/sense", r#"{"ask": true}"#));
     assert_eq!(seen["secret"], Value::from("NotGranted"));
     let reports = bench.not_granted();
-    assert_eq!(reports.len(), 1);
-    assert!(reports.iter().all(|(_, line)| line.contains("nothing to add")));
+    let lines = "[[grants.secrets]]\nname = \"key\"\nfile = \"PATH\"\nhosts = []";
+    assert_eq!(reports, [("the secret 'key' (secrets)".to_owned(), lines.to_owned())]);
 }
