@@ -31,7 +31,6 @@ pub(super) fn files(language: Language) -> Vec<(String, String)> {
     let below = |folder: &str, files: &[Carried]| -> Vec<(String, String)> {
         files.iter().map(|file| (format!("{folder}/{}", file.path), file.text.to_owned())).collect()
     };
-    let contract: Vec<Carried> = WIT.iter().filter(|file| file.path.starts_with(CONTRACT)).copied().collect();
     match language {
         Language::Rust => {
             let mut files = below("trackside/wit", WIT);
@@ -41,9 +40,16 @@ pub(super) fn files(language: Language) -> Vec<(String, String)> {
             files.extend(sources.into_iter().map(|(path, text)| (path, text.replace("\"../../wit/", "\"../wit/"))));
             files
         }
-        Language::Python => [below("trackside", PYTHON), below("trackside/wit/deps", &contract)].concat(),
-        Language::Js => [below("trackside", JAVASCRIPT), below("trackside/wit/deps", &contract)].concat(),
+        Language::Python => [below("trackside", PYTHON), contract()].concat(),
+        Language::Js => [below("trackside", JAVASCRIPT), contract()].concat(),
     }
+}
+
+/// The contract as a dependency of a project's own world, and beside it what it depends on itself: packages are looked for in one folder.
+fn contract() -> Vec<(String, String)> {
+    let files = WIT.iter().filter(|file| file.path.starts_with(CONTRACT));
+    let place = |path: &str| path.split_once("/deps/").map_or_else(|| path.to_owned(), |(_, package)| package.to_owned());
+    files.map(|file| (format!("trackside/wit/deps/{}", place(file.path)), file.text.to_owned())).collect()
 }
 
 /// The world that a project's roles make: what a language runtime's tool is told to export.
@@ -83,6 +89,7 @@ mod tests {
     fn the_others_have_the_contract_where_their_tools_look_for_it() {
         for language in [Language::Python, Language::Js] {
             assert!(text(language, "trackside/wit/deps/trackside-plugin-0.1.0/plugin.wit").contains("world control-plugin"));
+            assert!(text(language, "trackside/wit/deps/http.wit").contains("package wasi:http"));
         }
         assert!(text(Language::Python, "trackside/entry.py").contains("import plugin"));
         assert!(text(Language::Js, "trackside/index.d.ts").contains("export interface Event"));
