@@ -17,8 +17,8 @@ const MEMORY_PAGES: u32 = 1_024;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let [guest, event] = env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "usage: extism-host GUEST.wasm EVENT.json")?;
-    let manifest = Manifest::new([Wasm::file(guest)]).with_timeout(TIMEOUT).with_memory_max(MEMORY_PAGES);
-    let mut plugin = Plugin::new(manifest, [], false)?;
+    let manifest = Manifest::new([Wasm::data(fs::read(guest)?)]).with_timeout(TIMEOUT).with_memory_max(MEMORY_PAGES);
+    let mut plugin = Plugin::new(manifest, [], true)?;
     let event = fs::read(event)?;
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
