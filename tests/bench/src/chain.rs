@@ -25,6 +25,8 @@ const HANDLERS: usize = 100;
 /// Each handler wants one of these types, so that ten of a hundred match any of them.
 const TYPES: usize = 10;
 const EVENTS_A_SAMPLE: u32 = 100;
+/// Events that are judged one after the other for a sample.
+const ALONE: u32 = 10;
 /// As many as a handler is asked about in one call by default.
 const TOGETHER: usize = 64;
 
@@ -145,9 +147,12 @@ fn in_service(effort: Effort, host: &Host) -> Result<Vec<Figure>> {
     ensure!(batches.iter().all(|(_, record)| record.as_deref().is_some_and(together)), "all are judged in one call a handler");
     let [empty, one, together] = interleave(
         effort.of(300, 40),
-        [&mut || Ok(ns_each(100, || (0..HANDLERS).try_for_each(|_| Ok(nothing.call()?)))? / 1e3), &mut || judge(1), &mut || {
-            judge(TOGETHER)
-        }],
+        [
+            &mut || Ok(ns_each(100, || (0..HANDLERS).try_for_each(|_| Ok(nothing.call()?)))? / 1e3),
+            // One after the other, as often as the raw calls above: only the first after a batch meets cold caches.
+            &mut || Ok((0..ALONE).map(|_| judge(1)).sum::<Result<f64>>()? / f64::from(ALONE)),
+            &mut || judge(TOGETHER),
+        ],
     )?;
     service.stop();
     let beside = "µs: a hundred empty calls";

@@ -70,10 +70,11 @@ impl Cohort {
         Self { chain: self.chain.clone(), point: self.point, members, handlers: self.handlers.clone(), next: self.next }
     }
 
-    /// The same for each of them.
+    /// The same for each of them. One that is alone already stays what it is: nothing is copied.
     pub(super) fn each(mut self) -> impl Iterator<Item = Self> {
-        let members = std::mem::take(&mut self.members);
-        members.into_iter().map(move |member| self.apart(vec![member]))
+        let others = self.members.split_off(self.members.len().min(1));
+        let apart: Vec<Self> = others.into_iter().map(|member| self.apart(vec![member])).collect();
+        std::iter::once(self).chain(apart)
     }
 
     /// Shows the next handlers what somebody has put in place of what the point is about.

@@ -110,7 +110,8 @@ fn readers_see_only_what_is_durable_and_are_told() {
     let now = store.append(Batch::of([entry(incoming("a:b"))]), Flush::Now).unwrap();
     now.ticket.wait().unwrap();
     assert_eq!(lazy.ticket.outcome(), Some(Ok(())), "committed with the next one");
-    assert!(heads.has_changed().unwrap());
+    // Told right after those who wait for an answer.
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(heads.changed()).unwrap();
     assert_eq!(*heads.borrow_and_update(), 2);
 }
 
