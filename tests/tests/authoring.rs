@@ -109,6 +109,8 @@ fn a_rust_handler_is_begun_built_and_decides() {
     did(&site, &["build", "night-watch"]).ok();
     let component = site.root().join("night-watch/night-watch.wasm");
     let built = fs::read(&component).expect("it was built");
+    let tested = did(&site, &["test", "night-watch/night-watch.wasm", "--events", "night-watch/events"]).ok();
+    assert!(tested.contains("2 passed, 0 failed"), "{tested}");
     did(&site, &["add", "night-watch/night-watch.wasm", "--plugins", "plugins"]).ok();
     let host = site.start();
     assert_eq!(host.publish(&order(20)).status, 201);

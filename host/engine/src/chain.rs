@@ -59,10 +59,22 @@ pub(crate) struct ChainJob {
     tell: Tell,
 }
 
+impl ChainJob {
+    /// Whether it gains by company: where a handler has to be asked about one event after the other, events side by side only wait for each
+    /// other.
+    pub(crate) fn may_share(&self) -> bool {
+        self.asking.handlers.iter().all(|slot| slot.info().batches)
+    }
+}
+
 /// Does what a guest thread has taken.
 pub(crate) fn do_jobs(jobs: Vec<ChainJob>) {
     let Some(shared) = jobs.first().map(|job| job.shared.clone()) else { return };
-    shared.ask_all(jobs.into_iter().map(|job| (job.asking, job.tell)));
+    let (together, alone): (Vec<ChainJob>, Vec<ChainJob>) = jobs.into_iter().partition(ChainJob::may_share);
+    shared.ask_all(together.into_iter().map(|job| (job.asking, job.tell)));
+    for job in alone {
+        shared.ask_all(std::iter::once((job.asking, job.tell)));
+    }
 }
 
 impl Shared {

@@ -129,10 +129,24 @@ impl Engine {
         fold::window(&store, &identity, options.dedup_window_ms)?;
         let (workflows, messages) = crossbeam_channel::bounded(MOST_MESSAGES);
         let shared = Arc::new(Shared {
-            guest_threads: GuestThreads::start(&tasks, "guest", options.guest_threads, options.check_batch, chain::do_jobs)?,
-            observer_threads: GuestThreads::start(&tasks, "observer", options.observer_threads, 1, |jobs| {
-                jobs.into_iter().for_each(|job: AnyJob| job());
-            })?,
+            guest_threads: GuestThreads::start(
+                &tasks,
+                "guest",
+                options.guest_threads,
+                options.check_batch,
+                ChainJob::may_share,
+                chain::do_jobs,
+            )?,
+            observer_threads: GuestThreads::start(
+                &tasks,
+                "observer",
+                options.observer_threads,
+                1,
+                |_| false,
+                |jobs| {
+                    jobs.into_iter().for_each(|job: AnyJob| job());
+                },
+            )?,
             workers: WorkerRuntime::start(options.worker_threads)?,
             slots: Semaphore::new(options.publish_slots),
             stopping: tasks.stopping(),
@@ -339,6 +353,8 @@ impl Engine {
         shared.observer_threads.close();
         let tasks = shared.tasks.clone();
         tasks.join_threads();
+        shared.guest_threads.let_go();
+        shared.observer_threads.let_go();
         if let Err(error) = shared.announce("engine:stopped", json!({})) {
             tracing::warn!("the log was not told of the stop: {error}");
         }

@@ -207,10 +207,11 @@ pub(crate) fn effect_class(outline: &Outline, grants: &Grants, memoryless: bool)
 }
 
 /// Whether many events may be judged in one call: nothing that a call wants could be told apart by event, and nothing may be left from one
-/// event to the next where each call is to meet a fresh instance.
-pub(crate) fn may_batch(outline: &Outline, roles: Roles, fresh: bool) -> bool {
+/// event to the next where each call is to meet a fresh instance, or draws from a stream that the call seeds.
+pub(crate) fn may_batch(outline: &Outline, roles: Roles, grants: &Grants, fresh: bool) -> bool {
     let wants = ["trackside:plugin/kv@", "trackside:plugin/events@", "trackside:plugin/schedule@"];
-    roles.control && !fresh && !wants.into_iter().any(|interface| outline.imports(interface))
+    let seeded = !grants.random && outline.imports("wasi:random/");
+    roles.control && !fresh && !seeded && !wants.into_iter().any(|interface| outline.imports(interface))
 }
 
 /// What a fault does: the operator's word, else by whether the plugin calls itself critical.

@@ -206,7 +206,7 @@ impl PluginHost {
             controls: settings.controls.clone().unwrap_or_else(|| described.controls.clone()),
             priority: settings.priority.unwrap_or(described.priority),
             on_fault: describe::on_fault(settings, &described),
-            batches: describe::may_batch(&source.outline, roles, settings.fresh),
+            batches: describe::may_batch(&source.outline, roles, &grants, settings.fresh),
             methods: described.methods.clone(),
             workers: settings.workers.unwrap_or(1),
             breaker: settings.breaker(),

@@ -17,10 +17,11 @@ use crate::{
     bindings::exports::trackside::{packed, plugin},
     call::{self, Terms},
     convert::{self, RecordTexts},
-    directory, engines,
+    directory::{self, PluginFile},
+    engines,
     error::{LoadError, LoadProblem},
     fault,
-    instance::{Live, Role, RoleExports, arm},
+    instance::{ControlExports, Live, Role, RoleExports, arm},
     limits::DESCRIBE_TIMEOUT_MS,
     load::{PluginHost, at_component},
     state::{Cause, State},
@@ -76,31 +77,19 @@ fn open<R>(live: &mut Live<R>) -> Result<(), Fault> {
 }
 
 impl PluginHost {
-    /// An instance of a plugin's control handler, to measure with.
+    /// A control handler in both shapes, an instance each, to measure with.
     ///
     /// # Errors
     /// [`LoadError`], as loading it would; [`LoadProblem::NoRole`] if it is no control handler.
     pub fn raw_control(&self, name: &str) -> Result<RawControl, LoadError> {
-        let files = directory::files_of(&self.options.plugin_dir, name);
+        let (files, role) = self.control_role(name)?;
         let at = |problem| at_component(&files, problem);
-        let source = self.read(&files)?;
-        let prepared = self.prepare(&files, &source)?;
-        let plugin = self.instantiate(&source, prepared).map_err(at)?;
-        let Some(pool) = plugin.control else { return Err(at(LoadProblem::NoRole(Vec::new()))) };
-        let role = pool.role;
-        let link = |error: wasmtime::Error| at(LoadProblem::Link(format!("{error:#}")));
         let instance = |fault| at(LoadProblem::Fault { what: "making its first instance", fault });
-        let record = Role::<RecordOnly>::new(Arc::clone(&role.core), role.pre.clone(), Vec::new()).map_err(link)?;
-        let mut record = record.make(Instant::now(), DESCRIBE_TIMEOUT_MS).map_err(instance)?;
-        open(&mut record).map_err(instance)?;
-        let packed = match Role::<PackedOnly>::new(Arc::clone(&role.core), role.pre.clone(), Vec::new()) {
-            Ok(packed) => {
-                let mut live = packed.make(Instant::now(), DESCRIBE_TIMEOUT_MS).map_err(instance)?;
-                open(&mut live).map_err(instance)?;
-                Some(RawInstance(live))
-            }
-            Err(_) => None,
-        };
+        let record = Role::<RecordOnly>::new(Arc::clone(&role.core), role.pre.clone(), Vec::new());
+        let record = record.map_err(|error| at(LoadProblem::Link(format!("{error:#}"))))?;
+        let record = opened(&record).map_err(instance)?;
+        let packed = Role::<PackedOnly>::new(Arc::clone(&role.core), role.pre.clone(), Vec::new()).ok();
+        let packed = packed.map(|packed| opened(&packed).map(RawInstance)).transpose().map_err(instance)?;
         Ok(RawControl { packed, record })
     }
 
@@ -109,21 +98,30 @@ impl PluginHost {
     /// # Errors
     /// [`LoadError`], as loading it would; [`LoadProblem::Link`] if it does not have that shape.
     pub fn raw_instances(&self, name: &str, count: usize) -> Result<Vec<RawInstance>, LoadError> {
-        let files = directory::files_of(&self.options.plugin_dir, name);
+        let (files, role) = self.control_role(name)?;
         let at = |problem| at_component(&files, problem);
-        let source = self.read(&files)?;
-        let prepared = self.prepare(&files, &source)?;
-        let plugin = self.instantiate(&source, prepared).map_err(at)?;
-        let Some(pool) = plugin.control else { return Err(at(LoadProblem::NoRole(Vec::new()))) };
-        let role = Role::<PackedOnly>::new(Arc::clone(&pool.role.core), pool.role.pre.clone(), Vec::new());
-        let role = role.map_err(|error| at(LoadProblem::Link(format!("{error:#}"))))?;
-        let instances = (0..count).map(|_| {
-            let mut live = role.make(Instant::now(), DESCRIBE_TIMEOUT_MS)?;
-            open(&mut live).map(|()| RawInstance(live))
-        });
-        let made: Result<Vec<RawInstance>, Fault> = instances.collect();
+        let packed = Role::<PackedOnly>::new(Arc::clone(&role.core), role.pre.clone(), Vec::new());
+        let packed = packed.map_err(|error| at(LoadProblem::Link(format!("{error:#}"))))?;
+        let made: Result<Vec<RawInstance>, Fault> = (0..count).map(|_| opened(&packed).map(RawInstance)).collect();
         made.map_err(|fault| at(LoadProblem::Fault { what: "making its first instance", fault }))
     }
+
+    fn control_role(&self, name: &str) -> Result<(PluginFile, Role<ControlExports>), LoadError> {
+        let files = directory::files_of(&self.options.plugin_dir, name);
+        let source = self.read(&files)?;
+        let prepared = self.prepare(&files, &source)?;
+        let plugin = self.instantiate(&source, prepared).map_err(|problem| at_component(&files, problem))?;
+        match plugin.control {
+            Some(pool) => Ok((files, pool.role)),
+            None => Err(at_component(&files, LoadProblem::NoRole(Vec::new()))),
+        }
+    }
+}
+
+/// An instance with a call begun, whose limits are what each raw call starts from.
+fn opened<R: RoleExports>(role: &Role<R>) -> Result<Live<R>, Fault> {
+    let mut live = role.make(Instant::now(), DESCRIBE_TIMEOUT_MS)?;
+    open(&mut live).map(|()| live)
 }
 
 impl RawInstance {

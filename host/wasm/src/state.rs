@@ -124,6 +124,14 @@ impl Cause {
         }
     }
 
+    /// How many events it judges; 1 for every other call.
+    pub(crate) fn judged(&self) -> u64 {
+        match self {
+            Self::Checks(events) => events.len() as u64,
+            _ => 1,
+        }
+    }
+
     /// What tells this call from another about the same event, but not from its own repetition.
     pub(crate) fn call_key(&self) -> String {
         match self {

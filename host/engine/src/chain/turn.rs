@@ -35,13 +35,13 @@ impl Shared {
         let now = Instant::now();
         let Cohort { chain, point, members, .. } = &mut cohort;
         let Some(member) = members.first_mut() else { return };
-        let left = member.left(now);
-        let end = if left.is_zero() {
+        let left_ms = millis(member.left(now));
+        let end = if left_ms == 0 {
             let budget_ms = self.options.chain_budget_ms;
             let reason = format!("the chain's {budget_ms} ms were spent before its turn");
             chain.not_asked(slot.handler(), &reason, budget_ms)
         } else {
-            let context = member.context(*point, now, slot.info().limits.timeout_ms.min(millis(left)));
+            let context = member.context(*point, now, slot.info().limits.timeout_ms.min(left_ms));
             match self.check(slot, &member.subject, &context) {
                 Err(not_called) => not_called_by(slot, chain, &not_called),
                 Ok(report) => {
@@ -65,11 +65,12 @@ impl Shared {
         waiting.into_iter().for_each(|cohort| round.put(cohort));
         let members = || cohorts.iter().flat_map(|cohort| &cohort.members);
         let left = members().map(|member| member.left(now)).min().unwrap_or_default();
-        if left.is_zero() || members().count() < 2 {
+        // Nobody's call is to be shorter for its company: who has less left than the handler may take goes alone.
+        let remaining_ms = slot.info().limits.timeout_ms;
+        if millis(left) < remaining_ms || members().count() < 2 {
             return Err(cohorts);
         }
         let (batch, made_at) = round.batch(&cohorts, now);
-        let remaining_ms = slot.info().limits.timeout_ms.min(millis(left));
         let turn = BatchTurn { now: clock::now(), since_ms: millis(now.saturating_duration_since(made_at)), remaining_ms };
         // Not let through: one by one, each is told why, or one of them is the probe.
         let Ok(report) = self.check_batch(slot, &batch, &turn) else { return Err(cohorts) };

@@ -130,6 +130,34 @@ fn handlers_are_asked_in_order_whatever_waits_together() {
 }
 
 #[test]
+fn events_whose_handlers_take_one_at_a_time_do_not_wait_for_each_other() {
+    let (gate, open) = gate();
+    let seen = Seen::default();
+    let noting = |name: &'static str, priority| {
+        let seen = seen.clone();
+        Scripted::control(name, priority, &["order:*"], move |event, _| {
+            seen.note(format!("{} {name}", number(event)));
+            proceed()
+        })
+    };
+    let host = Host::tuned(one_thread(), [gate, noting("first", 1).batching(), noting("second", 2)]);
+    publish_together(&host, &open, 0..8);
+    let expected: Vec<String> = (0..8).flat_map(|n| [format!("{n} first"), format!("{n} second")]).collect();
+    assert_eq!(seen.all(), expected, "each comes to its end before the next begins");
+}
+
+#[test]
+fn nobodys_call_is_shorter_for_its_company() {
+    let (gate, open) = gate();
+    let judge = Scripted::control("judge", 1, &["order:*"], |_, _| proceed()).batching();
+    // Nobody in this chain has as much left as the handler may take.
+    let judge = judge.with(|info| info.limits.timeout_ms = 120_000);
+    let host = Host::tuned(one_thread(), [gate, judge]);
+    let answers = publish_together(&host, &open, 0..16);
+    assert!(answers.iter().all(|answer| checks_of(&host, answer)[0].batch == 1));
+}
+
+#[test]
 fn only_the_event_that_a_fault_is_about_is_answered_by_it() {
     let (gate, open) = gate();
     let judge = Scripted::control("judge", 1, &["order:*"], |event, _| match number(event) {

@@ -73,6 +73,10 @@ fn method(method: &Method) -> Result<&str, ErrorCode> {
         Method::Patch => Ok("PATCH"),
         // These turn a connection into something else, or give back what the host has put in.
         Method::Connect | Method::Trace => Err(ErrorCode::HttpRequestMethodInvalid),
+        // Written out as a name of one's own, they are what they are.
+        Method::Other(name) if ["connect", "trace"].iter().any(|refused| name.eq_ignore_ascii_case(refused)) => {
+            Err(ErrorCode::HttpRequestMethodInvalid)
+        }
         Method::Other(name) => Ok(name),
     }
 }
@@ -83,6 +87,8 @@ impl State {
     /// # Errors
     /// The code for the guest; what was not granted and what limit was met is reported besides.
     pub(crate) fn permit(&mut self, asked: Request, patience: RequestOptions) -> Result<(), ErrorCode> {
+        // One that was let out and could not be made frees its place.
+        self.http.sender.next = None;
         let core = &self.core;
         let mut grants = core.grants.http.iter().filter(|grant| grant.allows(&asked)).peekable();
         if grants.peek().is_none() {
@@ -118,4 +124,17 @@ pub(super) fn not_granted(core: &Core, asked: &Request, private: bool) {
     let network = if private { " in a private network, or on this machine" } else { "" };
     let what = format!("{} {}{network} (wasi:http)", asked.method, asked.place());
     core.not_granted(&what, &asked.lines(&core.grants.http, private));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_give_back_a_secret_is_no_method_by_any_name() {
+        for refused in [Method::Trace, Method::Connect, Method::Other("TRACE".to_owned()), Method::Other("Connect".to_owned())] {
+            assert!(method(&refused).is_err(), "{refused:?}");
+        }
+        assert_eq!(method(&Method::Other("PURGE".to_owned())).ok(), Some("PURGE"));
+    }
 }

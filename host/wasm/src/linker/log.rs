@@ -13,7 +13,8 @@ use crate::{
 impl State {
     /// Hands a line on, cut to what is left of the call's bytes. The first line that does not fit whole says so; later ones are dropped.
     pub(crate) fn log_line(&mut self, level: Severity, message: &str, cause: Option<&str>) {
-        let allowed = self.core.limits.log_bytes;
+        // Each event of a batch has what it would have alone.
+        let allowed = self.core.limits.log_bytes.saturating_mul(self.call.cause.judged());
         if self.call.log_bytes >= allowed {
             return;
         }
