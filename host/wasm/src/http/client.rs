@@ -11,8 +11,6 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
 };
 use tokio_rustls::{
     TlsConnector,
@@ -30,19 +28,6 @@ use wasmtime_wasi_http::{
 
 use super::address::{is_nobodys, is_public};
 use crate::options::OutgoingOptions;
-
-/// Names that the system is asked about at a time; more wait, within the time that their requests have.
-const MOST_LOOKUPS: usize = 32;
-
-/// Asks on, whether somebody still waits for the answer or not: only then is the place free again.
-#[expect(clippy::disallowed_methods, reason = "bounded by its places, and over when the system answers; nobody has to stop it")]
-fn ask_system(host: String, port: u16, place: OwnedSemaphorePermit) -> JoinHandle<io::Result<Vec<SocketAddr>>> {
-    tokio::spawn(async move {
-        let found = lookup_host((host, port)).await.map(Iterator::collect);
-        drop(place);
-        found
-    })
-}
 
 /// Why what plugins send cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +65,6 @@ pub(crate) struct Client {
     trusted: Vec<CertificateDer<'static>>,
     /// Made when it is first needed: reading this machine's roots takes milliseconds.
     tls: OnceLock<Result<TlsConnector, OutgoingError>>,
-    /// Places for questions to the system where a name leads.
-    lookups: Arc<Semaphore>,
 }
 
 impl Client {
@@ -94,7 +77,7 @@ impl Client {
             Some(path) => certificates(path).map_err(|reason| OutgoingError::CaFile { path: path.clone(), reason })?,
             None => Vec::new(),
         };
-        Ok(Self { resolve: options.resolve.clone(), trusted, tls: OnceLock::new(), lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) })
+        Ok(Self { resolve: options.resolve.clone(), trusted, tls: OnceLock::new() })
     }
 
     /// Connects to where a request goes. Nothing but the addresses that were looked at is dialled.
@@ -130,11 +113,10 @@ impl Client {
         if !given.is_empty() {
             return Ok(given);
         }
-        let failed = |error: String| Error::DnsError { rcode: Some(error), info_code: None };
-        // The system's answer cannot be called off: a look-up keeps its place until it is there, however soon its request has given up.
-        let place = Arc::clone(&self.lookups).acquire_owned().await.map_err(|closed| failed(closed.to_string()))?;
-        let asked = ask_system(host.to_owned(), port, place);
-        asked.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+        match lookup_host((host, port)).await {
+            Ok(found) => Ok(found.collect()),
+            Err(error) => Err(Error::DnsError { rcode: Some(error.to_string()), info_code: None }),
+        }
     }
 
     fn connector(&self) -> Result<TlsConnector, OutgoingError> {
