@@ -1,5 +1,6 @@
 //! The chain driver: asks the handlers of events in turn, inside the chain's budget, on a guest thread. Events that wait for a thread at the
-//! same time go through their chains side by side, so that a handler that is next for many of them is asked about those in one call.
+//! same time, and whose handlers all judge many in a call, go through their chains side by side, so that a handler that is next for several of
+//! them is asked about those at once; every other event is led alone.
 //! What an answer means for a chain is the model's `Chain`; what the verdict means is the asker's.
 
 mod round;

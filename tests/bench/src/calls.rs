@@ -91,7 +91,7 @@ fn one_call(effort: Effort, host: &Host, component: &[u8]) -> Result<Vec<Figure>
     let beside = "ns: the empty call";
     Ok(vec![
         Figure::new("control_check_packed", "ns", packed.clone(), beside, empty.clone()).target(Target::AtMost(450.0)),
-        Figure::new("control_check_guarded", "ns", guarded, beside, empty.clone()).target(Target::AtMost(700.0)),
+        Figure::new("control_check_guarded", "ns", guarded, beside, empty.clone()).target(Target::AtMost(650.0)),
         Figure::new("control_check_record", "ns", record, beside, empty.clone()),
         Figure::new("control_check_packed_no_fuel", "ns", without_fuel, "ns: the same by wasmtime alone, with fuel", with_fuel),
         Figure::new("event_pack", "ns", packing, beside, empty),

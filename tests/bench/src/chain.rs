@@ -106,7 +106,7 @@ pub(crate) fn measure(effort: Effort, host: &Host, component: &[u8]) -> Result<V
     let [empty, matching, rotating, all] = sides.map(|samples: Samples| samples.map(|ns| ns / 1e3));
     let beside = "µs: ten empty calls";
     let mut figures = vec![
-        Figure::new("control_chain_100_match_10", "µs", matching, beside, empty.clone()).target(Target::AtMost(8.0)),
+        Figure::new("control_chain_100_match_10", "µs", matching, beside, empty.clone()).target(Target::AtMost(6.0)),
         Figure::new("control_chain_100_match_10_rotating", "µs", rotating, beside, empty.clone()),
         Figure::new("control_chain_100_match_100", "µs", all, "µs: a hundred empty calls", empty.map(|ten| ten * 10.0)),
     ];
