@@ -9,7 +9,7 @@ use trackside_model::{
     control::{Admitted, CheckContext, Judged, Notice, NoticeError, Signal},
     event::{Event, Text},
     json::Json,
-    ports::{BatchTurn, BatchVerdicts, CallReport, CheckBatch, Delivery, Failure, Fault, FaultKind, Subject, TaskCall, Usage},
+    ports::{BatchTurn, BatchVerdicts, CallReport, CheckBatch, Delivery, EventBatch, Failure, Fault, FaultKind, Subject, TaskCall, Usage},
     time::Timestamp,
 };
 use trackside_store::{Batch, Entry, Flush};
@@ -39,7 +39,13 @@ pub(crate) struct About<'a> {
     pub(crate) task: Option<&'a TaskCall>,
 }
 
-impl About<'_> {
+impl<'a> About<'a> {
+    /// An observer's batch.
+    fn batch(batch: &'a EventBatch) -> Self {
+        let events = batch.events();
+        Self { call: "observe", event: events.first().map(Arc::as_ref), events: events.len(), task: None }
+    }
+
     /// The event's type, or the task's method.
     fn text(&self) -> Text {
         match (self.event, self.task) {
@@ -157,8 +163,8 @@ impl Shared {
         let about = About { call: "check", event: first, events, task: None };
         match &report.outcome {
             Ok(_) => self.called(slot, &report, events as u64, &about, now),
-            // The time is gone for everybody who waits behind it, whichever event it was.
-            Err(fault) if fault.kind == FaultKind::Deadline => self.called(slot, &report, 1, &about, now),
+            // The time is gone for everybody who waits behind it, whichever event it was; and a promise is broken whichever it was.
+            Err(fault) if matches!(fault.kind, FaultKind::Deadline | FaultKind::Promise) => self.called(slot, &report, 1, &about, now),
             // Whose event it was is found out by asking one by one, and that call is charged.
             Err(_) => {
                 if slot.abandoned(now) {
@@ -180,13 +186,13 @@ impl Shared {
     pub(crate) fn observe(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
-        events: &[Arc<Event>],
+        batch: &EventBatch,
         delivery: &Delivery,
     ) -> Result<CallReport<Result<(), String>>, NotCalled> {
         self.permitted(slot, clock::now())?;
-        let mut report = slot.guest().observe(events, delivery);
+        let mut report = slot.guest().observe(batch, delivery);
         outbox::name_version(&mut report.outbox, slot);
-        let about = About { call: "observe", event: events.first().map(Arc::as_ref), events: events.len(), task: None };
+        let about = About::batch(batch);
         self.called(slot, &report, 1, &about, clock::now());
         Ok(report)
     }
@@ -195,15 +201,15 @@ impl Shared {
     pub(crate) async fn observe_waiting(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
-        events: &[Arc<Event>],
+        batch: &EventBatch,
         delivery: &Delivery,
     ) -> Result<CallReport<Result<(), String>>, NotCalled> {
         self.permitted(slot, clock::now())?;
         let untold = Untold(Some((self, slot)));
-        let mut report = slot.guest().observe_waiting(events, delivery).await;
+        let mut report = slot.guest().observe_waiting(batch, delivery).await;
         outbox::name_version(&mut report.outbox, slot);
         untold.came_back();
-        let about = About { call: "observe", event: events.first().map(Arc::as_ref), events: events.len(), task: None };
+        let about = About::batch(batch);
         self.called(slot, &report, 1, &about, clock::now());
         Ok(report)
     }
@@ -272,6 +278,7 @@ impl Shared {
         let payload = json!({
             "plugin": &*info.name,
             "version": &*info.short_version(),
+            "settings": &*info.short_settings(),
             "call": about.call,
             "kind": fault.kind,
             "message": fault.message,

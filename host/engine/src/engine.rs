@@ -38,6 +38,7 @@ use crate::{
     host_side::HostSide,
     identity::Identity,
     latency::Latencies,
+    observers::Stretches,
     options::EngineOptions,
     roster::{Roster, slot_of},
     runs::Runs,
@@ -82,6 +83,7 @@ pub(crate) struct Shared {
     pub(crate) runs: Runs,
     /// Observers that are being read for.
     pub(crate) reading: Mutex<HashSet<Text>>,
+    pub(crate) stretches: Stretches,
     pub(crate) checks: Latencies,
     pub(crate) appends: Latencies,
     pub(crate) ended: AtomicU64,
@@ -154,6 +156,7 @@ impl Engine {
             roster: ArcSwap::default(),
             runs: Runs::default(),
             reading: Mutex::default(),
+            stretches: Stretches::default(),
             checks: Latencies::default(),
             appends: Latencies::default(),
             ended: AtomicU64::new(0),

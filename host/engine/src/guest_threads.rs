@@ -1,12 +1,9 @@
 //! Guest threads: where synchronous guests run, so that none runs on a thread that drives I/O.
 //! What a job does is its sender's; here are only the threads and the queue before them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::SeqCst},
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use crate::tasks::Tasks;
@@ -18,11 +15,26 @@ const MOST_WAITING_JOBS: usize = 4_096;
 /// itself, and what is not waits for nobody.
 #[derive(Debug)]
 pub(crate) struct GuestThreads<J> {
-    /// `None`: whoever takes it ends.
-    jobs: Sender<Option<J>>,
-    queue: Receiver<Option<J>>,
-    count: usize,
-    closed: AtomicBool,
+    queue: Arc<Queue<J>>,
+}
+
+/// What the threads take from.
+#[derive(Debug)]
+struct Queue<J> {
+    state: Mutex<State<J>>,
+    came: Condvar,
+    threads: usize,
+}
+
+#[derive(Debug)]
+struct State<J> {
+    waiting: VecDeque<J>,
+    /// Threads that sleep.
+    idle: usize,
+    /// Whether one of them is being woken. It wakes the next one if it leaves a job: where jobs are short the first one does them all, and no
+    /// crowd is woken for what one has done before the others are awake.
+    waking: bool,
+    closed: bool,
 }
 
 /// A job that is whatever its sender wrote.
@@ -38,51 +50,82 @@ impl<J: Send + 'static> GuestThreads<J> {
     pub(crate) fn start(
         tasks: &Tasks,
         name: &str,
-        count: usize,
+        threads: usize,
         most: usize,
         shares: impl Fn(&J) -> bool + Clone + Send + 'static,
         work: impl Fn(Vec<J>) + Clone + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (jobs, queue) = crossbeam_channel::bounded::<Option<J>>(MOST_WAITING_JOBS);
-        let count = count.max(1);
-        for number in 0..count {
+        let threads = threads.max(1);
+        let state = State { waiting: VecDeque::new(), idle: 0, waking: false, closed: false };
+        let queue = Arc::new(Queue { state: Mutex::new(state), came: Condvar::new(), threads });
+        for number in 0..threads {
             let (queue, shares, work) = (queue.clone(), shares.clone(), work.clone());
             tasks.thread(format!("{name}-{number}"), move || {
-                let mut open = true;
-                while open {
-                    let mut taken = Vec::new();
-                    open = take(&queue, count, most, &shares, &mut taken);
+                while let Some(taken) = queue.take(most, &shares) {
                     work(taken);
                 }
             })?;
         }
-        Ok(Self { jobs, queue, count, closed: AtomicBool::new(false) })
+        Ok(Self { queue })
     }
 
-    /// Ends the threads, each after the jobs that wait before it. More are refused.
+    /// Ends the threads, after the jobs that wait. More are refused.
     pub(crate) fn close(&self) {
-        self.closed.store(true, SeqCst);
-        for _ in 0..self.count {
-            // An error means that they have ended already.
-            let _ = self.jobs.send(None);
-        }
+        self.queue.state.lock().closed = true;
+        self.queue.came.notify_all();
     }
 
-    /// Lets go of what came between, once the threads have ended: whoever waits for it is told that there will be no answer.
+    /// Lets go of what was not done, once the threads have ended, which a panic may have been the end of: whoever waits for it is told that
+    /// there will be no answer.
     pub(crate) fn let_go(&self) {
-        while let Ok(job) = self.queue.try_recv() {
-            drop(job);
-        }
+        let waiting = std::mem::take(&mut self.queue.state.lock().waiting);
+        drop(waiting);
     }
 
     /// Has a job done without waiting.
     pub(crate) fn send(&self, job: J) -> Result<(), Overloaded> {
-        if self.closed.load(SeqCst) {
+        let mut state = self.queue.state.lock();
+        if state.closed || state.waiting.len() >= MOST_WAITING_JOBS {
             return Err(Overloaded);
         }
-        self.jobs.try_send(Some(job)).map_err(|error| match error {
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => Overloaded,
-        })
+        state.waiting.push_back(job);
+        self.queue.wake_one(&mut state);
+        Ok(())
+    }
+}
+
+impl<J> Queue<J> {
+    fn wake_one(&self, state: &mut State<J>) {
+        if state.idle > 0 && !state.waking {
+            state.waking = true;
+            self.came.notify_one();
+        }
+    }
+
+    /// Waits for a job, and takes of those behind it as many as there are for each thread, up to one that does not share. `None`: there will be
+    /// no more.
+    fn take(&self, most: usize, shares: &impl Fn(&J) -> bool) -> Option<Vec<J>> {
+        let mut state = self.state.lock();
+        loop {
+            let share = (1 + state.waiting.len().saturating_sub(1) / self.threads).min(most.max(1));
+            if let Some(first) = state.waiting.pop_front() {
+                let mut taken = vec![first];
+                while taken.len() < share && taken.last().is_some_and(shares) {
+                    taken.extend(state.waiting.pop_front());
+                }
+                if !state.waiting.is_empty() {
+                    self.wake_one(&mut state);
+                }
+                return Some(taken);
+            }
+            if state.closed {
+                return None;
+            }
+            state.idle += 1;
+            self.came.wait(&mut state);
+            state.idle -= 1;
+            state.waking = false;
+        }
     }
 }
 
@@ -93,22 +136,6 @@ impl GuestThreads<AnyJob> {
         self.send(Box::new(move || drop(done.send(job()))))?;
         answer.await.map_err(|_| Overloaded)
     }
-}
-
-/// Waits for a job, and takes of those behind it as many as there are for each thread, up to one that does not share. `false`: these are the
-/// last.
-fn take<J>(queue: &Receiver<Option<J>>, threads: usize, most: usize, shares: &impl Fn(&J) -> bool, taken: &mut Vec<J>) -> bool {
-    let Ok(Some(first)) = queue.recv() else { return false };
-    let share = (1 + queue.len() / threads).min(most.max(1));
-    taken.push(first);
-    while taken.len() < share && taken.last().is_some_and(shares) {
-        match queue.try_recv() {
-            Ok(Some(job)) => taken.push(job),
-            Ok(None) => return false,
-            Err(_) => break,
-        }
-    }
-    true
 }
 
 /// Threads on which workers' calls are polled: a runtime of their own, so that a worker that computes delays no I/O.

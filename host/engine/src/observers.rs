@@ -1,5 +1,8 @@
 //! Observers: each reads the log from its own cursor, in batches, and is delivered every event until it takes it or the event is a dead letter.
-//! The cursor, the kv writes and the publishes of a batch go into one commit: what an observer counts, it counts once.
+//! The cursor, the kv writes and the publishes of a batch go into one commit: what an observer counts, it counts once. The cursor of a batch
+//! that changed nothing is written down a little later: handed over again after a crash, it changes nothing twice.
+
+mod stretch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,12 +10,14 @@ use serde_json::json;
 use trackside_model::{
     control::{Admitted, Notice},
     event::{Event, Position, Text},
-    ports::{Delivery, Outbox},
+    ports::{Delivery, EventBatch, Outbox},
 };
 use trackside_store::{AppendError, Batch, Entry, Flush};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
+use self::stretch::Stretch;
+pub(crate) use self::stretch::Stretches;
 use crate::{
     calls::NotCalled,
     clock,
@@ -23,12 +28,17 @@ use crate::{
     tasks::{CutOnDrop, OnStop},
 };
 
-/// Bytes of events handed over at a time, at most, before their narration is expanded.
-const BATCH_BYTES: usize = 1 << 20;
 /// The first pause before a batch is delivered again; doubled each time, up to [`MOST_BACKOFF`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest pause before a batch is delivered again.
 const MOST_BACKOFF: Duration = Duration::from_secs(10);
+/// Events behind a cursor from which on the log is busy: a reader then lets more of them gather before its next look, so that many are handed
+/// over in one call instead of few in each of many.
+const BUSY: usize = 16;
+/// How long it lets them gather, counted from its last look.
+const GATHER: Duration = Duration::from_millis(5);
+/// How long a cursor may stay unwritten that stands behind a batch which changed nothing.
+const CURSOR_LAG: Duration = Duration::from_millis(50);
 /// Events that nobody wanted before a cursor is written down all the same.
 const CURSOR_EVERY: u64 = 4_096;
 
@@ -36,9 +46,38 @@ const CURSOR_EVERY: u64 = 4_096;
 struct Reading {
     name: Text,
     cursor: Position,
+    /// The sequence of the cursor that was written down last.
     written: u64,
+    /// When the cursor is written down at the latest; `None`: when there is a reason.
+    write_by: Option<Instant>,
     batch: usize,
     deliveries: u32,
+}
+
+impl Reading {
+    /// Goes on behind a batch that was taken and changed nothing.
+    fn pass(&mut self, cursor: Position) {
+        self.cursor = cursor;
+        self.write_by.get_or_insert_with(|| Instant::now() + CURSOR_LAG);
+    }
+
+    /// Goes on behind events that it does not want: a cursor that is not written costs a second look at nothing.
+    fn pass_by(&mut self, last: u64) {
+        self.cursor = Position::end_of(last);
+        if last - self.written >= CURSOR_EVERY {
+            self.write_by.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn wrote(&mut self) {
+        self.written = self.cursor.sequence;
+        self.write_by = None;
+    }
+
+    /// Whether the cursor has been unwritten for as long as it may.
+    fn is_overdue(&self) -> bool {
+        self.write_by.is_some_and(|by| by <= Instant::now())
+    }
 }
 
 /// What became of one delivery.
@@ -70,7 +109,7 @@ impl Shared {
     /// Where it was; a new observer begins with what comes from now on, and that is written down: what comes before its first delivery
     /// is not lost if the host ends there.
     fn first_cursor(&self, name: &Text) -> Position {
-        let key = format!("observer/{name}");
+        let key = cursor_key(name);
         // What its last reader released may still be on its way to the disk, where cursors are read from.
         if let Ok(barrier) = self.store.append(Batch::default(), Flush::Now) {
             // A poisoned store is told of by whoever appends next.
@@ -91,13 +130,28 @@ impl Shared {
     }
 
     async fn read_for(self: Arc<Self>, name: &Text, cursor: Position) {
+        let mut reading = Reading {
+            name: name.clone(),
+            cursor,
+            written: cursor.sequence,
+            write_by: None,
+            batch: self.options.observer_batch,
+            deliveries: 0,
+        };
+        self.read_on(&mut reading).await;
+        self.write_cursor(&mut reading);
+    }
+
+    /// Until the host stops, or the observer is taken out of service.
+    async fn read_on(self: &Arc<Self>, reading: &mut Reading) {
         let mut stopping = self.tasks.stopping();
         let mut durable = self.store.watch_durable();
         let mut bypasses = self.bypasses.watch();
-        let mut reading =
-            Reading { name: name.clone(), cursor, written: cursor.sequence, batch: self.options.observer_batch, deliveries: 0 };
         loop {
-            let Some(slot) = self.roster.load().get(name).filter(|slot| slot.info().roles.observer).cloned() else { return };
+            let Some(slot) = self.roster.load().get(&reading.name).filter(|slot| slot.info().roles.observer).cloned() else { return };
+            if reading.is_overdue() {
+                self.write_cursor(reading);
+            }
             bypasses.mark_unchanged();
             if let Some(bypass) = slot.bypassed(clock::now()) {
                 // Its cursor stands.
@@ -106,43 +160,47 @@ impl Shared {
                 continue;
             }
             durable.mark_unchanged();
-            let events = self.store.read(reading.cursor.sequence, self.options.observer_batch, BATCH_BYTES).unwrap_or_else(|error| {
-                tracing::error!(observer = &**name, "the log cannot be read: {error}");
-                Vec::new()
+            let stretch = self.stretches.read(&self.store, reading.cursor.sequence, self.options.observer_batch).unwrap_or_else(|error| {
+                tracing::error!(observer = &*reading.name, "the log cannot be read: {error}");
+                None
             });
-            if events.is_empty() {
-                tokio::select! { changed = durable.changed() => if changed.is_err() { return }, () = stopping.wait() => return }
+            let Some(stretch) = stretch else {
+                tokio::select! {
+                    changed = durable.changed() => if changed.is_err() { return },
+                    () = until(reading.write_by) => {}
+                    () = stopping.wait() => return,
+                }
                 continue;
-            }
-            let pause = self.deliver(&slot, &mut reading, &events).await;
+            };
+            let gathered = Instant::now() + GATHER;
+            let pause = self.deliver(&slot, reading, &stretch).await;
             if stopping.is_set() {
                 return;
             }
             if let Some(pause) = pause {
                 tokio::select! { () = tokio::time::sleep(pause) => {} () = stopping.wait() => return }
+            } else if (BUSY..self.options.observer_batch).contains(&stretch.len()) && reading.cursor.sequence >= stretch.last() {
+                tokio::select! { () = tokio::time::sleep_until(gathered) => {} () = stopping.wait() => return }
             }
         }
     }
 
     /// Delivers what is wanted of these events; the pause before the next delivery, if there must be one.
-    async fn deliver(self: &Arc<Self>, slot: &Arc<Slot>, reading: &mut Reading, events: &[Arc<Event>]) -> Option<Duration> {
-        let wanted = wanted(slot, events, reading.batch.min(most_of(slot)));
-        let Some(last) = wanted.last() else {
-            let last = events.last()?.sequence_number;
-            reading.cursor = Position::end_of(last);
-            if last - reading.written >= CURSOR_EVERY {
-                reading.written = last;
-                let batch = Batch { cursors: vec![(format!("observer/{}", reading.name), reading.cursor)], ..Batch::default() };
-                // Nothing was handed over: a cursor that is not written costs a second look at nothing.
-                let _ = self.store.append(batch, Flush::Lazy);
-            }
+    async fn deliver(self: &Arc<Self>, slot: &Arc<Slot>, reading: &mut Reading, stretch: &Stretch) -> Option<Duration> {
+        let wanted = stretch.wanted(slot, reading.batch.min(most_of(slot)));
+        let (Some(batch), Some(last)) = (&wanted, wanted.as_ref().and_then(|batch| batch.events().last())) else {
+            reading.pass_by(stretch.last());
             return None;
         };
-        let last = last.clone();
-        let handed = wanted.len();
         reading.deliveries += 1;
-        match self.hand_over(slot, wanted, reading.deliveries).await {
-            Delivered::Taken(released) => match self.advance(reading, &last, released, None) {
+        match self.hand_over(slot, batch, reading.deliveries).await {
+            // It called out: what it did there is not done again for want of a cursor.
+            Delivered::Taken(released) if released.is_untouched() && !slot.info().observer_waits() => {
+                reading.pass(last.position());
+                self.taken(reading);
+                None
+            }
+            Delivered::Taken(released) => match self.advance(reading, last, released, None) {
                 Ok(()) => None,
                 // Somebody changed what it had read: the same batch again.
                 Err(AppendError::Conflict { .. }) => Some(Duration::ZERO),
@@ -155,17 +213,17 @@ impl Shared {
                 reading.deliveries -= 1;
                 Some(Duration::from_millis(retry_after_ms.max(10)))
             }
-            Delivered::NotTaken(reason) => self.again(slot, reading, handed, &last, &reason),
+            Delivered::NotTaken(reason) => self.again(slot, reading, batch.events().len(), last, &reason),
         }
     }
 
-    async fn hand_over(self: &Arc<Self>, slot: &Arc<Slot>, wanted: Vec<Arc<Event>>, attempt: u32) -> Delivered {
-        let (shared, slot) = (self.clone(), slot.clone());
+    async fn hand_over(self: &Arc<Self>, slot: &Arc<Slot>, batch: &Arc<EventBatch>, attempt: u32) -> Delivered {
+        let (shared, slot, batch) = (self.clone(), slot.clone(), batch.clone());
         let delivery = Delivery { now: clock::now(), attempt, replay: false, missed: 0 };
         let called = if slot.info().observer_waits() {
-            self.call_waiting(async move { shared.observe_waiting(&slot, &wanted, &delivery).await }).await
+            self.call_waiting(async move { shared.observe_waiting(&slot, &batch, &delivery).await }).await
         } else {
-            self.observer_threads.call(move || shared.observe(&slot, &wanted, &Delivery { now: clock::now(), ..delivery })).await
+            self.observer_threads.call(move || shared.observe(&slot, &batch, &Delivery { now: clock::now(), ..delivery })).await
         };
         match called {
             Ok(Ok(report)) => match report.outcome {
@@ -218,41 +276,45 @@ impl Shared {
     fn advance(&self, reading: &mut Reading, last: &Event, released: Outbox, told: Option<Notice>) -> Result<(), AppendError> {
         let mut batch = Batch::of(told.map(|told| Entry::fresh(Admitted::notice(told))));
         let cursor = last.position();
-        batch.cursors.push((format!("observer/{}", reading.name), cursor));
+        batch.cursors.push((cursor_key(&reading.name), cursor));
         outbox::release_one(&mut batch, reading.name.clone(), released, last, outbox::hops_of(last));
         self.store.append(batch, Flush::Lazy)?;
         reading.cursor = cursor;
-        reading.written = cursor.sequence;
-        reading.deliveries = 0;
-        reading.batch = (reading.batch * 2).min(self.options.observer_batch);
+        reading.wrote();
+        self.taken(reading);
         Ok(())
     }
+
+    /// What was handed over is behind it.
+    fn taken(&self, reading: &mut Reading) {
+        reading.deliveries = 0;
+        reading.batch = (reading.batch * 2).min(self.options.observer_batch);
+    }
+
+    fn write_cursor(&self, reading: &mut Reading) {
+        if reading.cursor.sequence == reading.written && reading.write_by.is_none() {
+            return;
+        }
+        let batch = Batch { cursors: vec![(cursor_key(&reading.name), reading.cursor)], ..Batch::default() };
+        // Nothing was changed behind it: a cursor that is not written costs a second look at the same, and a poisoned store is told of elsewhere.
+        let _ = self.store.append(batch, Flush::Lazy);
+        reading.wrote();
+    }
+}
+
+/// Waits until then; for ever, if there is nothing to wait for.
+async fn until(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn cursor_key(name: &str) -> String {
+    format!("observer/{name}")
 }
 
 /// Events that its operator lets an observer be handed in one call.
 fn most_of(slot: &Slot) -> usize {
     usize::try_from(slot.info().limits.observe_events).unwrap_or(usize::MAX).max(1)
-}
-
-/// The events, and the narration, that the observer's filter asks for, at most this many. Never its own publishes, unless it names itself.
-fn wanted(slot: &Slot, events: &[Arc<Event>], most: usize) -> Vec<Arc<Event>> {
-    let filter = &slot.info().observes;
-    let names_itself = filter.source_components.as_ref().is_some_and(|sources| sources.iter().any(|source| **source == *slot.info().name));
-    let narrated = filter.names_narration();
-    let mut wanted = Vec::new();
-    for event in events {
-        if *event.source_component == *slot.info().name && !names_itself {
-            continue;
-        }
-        if narrated && event.narration.parts() > 0 {
-            wanted.extend(event.expand().filter(|event| filter.matches(event)).map(Arc::new));
-        } else if filter.matches(event) {
-            wanted.push(event.clone());
-        }
-        // A fact is taken whole, narration and all, so that a cursor is always behind a fact.
-        if wanted.len() >= most {
-            break;
-        }
-    }
-    wanted
 }

@@ -17,23 +17,15 @@ pub fn event(event: &Event, principal: Option<&str>) -> Vec<u8> {
 }
 
 /// A batch for an observer: a count, the offset of each event, the events.
-pub fn batch<'a>(mut events: impl ExactSizeIterator<Item = &'a Event>) -> Vec<u8> {
-    batch_of(events.len(), |_, buffer| {
-        if let Some(event) = events.next() {
-            push(buffer, event, None);
-        }
-    })
-}
-
-/// The same of so many events, each of which is appended by its number.
-pub fn batch_of(count: usize, mut append: impl FnMut(usize, &mut Vec<u8>)) -> Vec<u8> {
+pub fn batch<'a>(events: impl ExactSizeIterator<Item = &'a Event>) -> Vec<u8> {
+    let count = events.len();
     let mut buffer = Vec::with_capacity(COUNT_BYTES + count * 512);
     buffer.extend(as_u32(count).to_le_bytes());
     buffer.resize(COUNT_BYTES + 4 * count, 0);
-    for index in 0..count {
+    for (index, event) in events.enumerate() {
         let offset = as_u32(buffer.len());
         buffer[COUNT_BYTES + 4 * index..][..4].copy_from_slice(&offset.to_le_bytes());
-        append(index, &mut buffer);
+        push(&mut buffer, event, None);
         buffer.resize(buffer.len().next_multiple_of(4), 0);
     }
     buffer
@@ -70,7 +62,7 @@ fn as_u32(number: usize) -> u32 {
 }
 
 /// Appends one event.
-pub fn push(buffer: &mut Vec<u8>, event: &Event, principal: Option<&str>) {
+fn push(buffer: &mut Vec<u8>, event: &Event, principal: Option<&str>) {
     let start = buffer.len();
     let id = event.event_id.hyphenated();
     let mut id_text = uuid::Uuid::encode_buffer();

@@ -1,102 +1,24 @@
 //! The two ports where engine and plugin host meet: [`Guest`], by which the host calls a plugin, and [`HostCalls`], by which a plugin
 //! calls the host. Both sides know these types and not each other.
 
-use std::{
-    borrow::Cow,
-    future::Future,
-    pin::Pin,
-    sync::{Arc, OnceLock},
-};
+mod batches;
+
+use std::{future::Future, pin::Pin};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::batches::{BatchTurn, BatchVerdicts, CheckBatch, EventBatch, Subject};
 use crate::{
     control::{CheckContext, Signal},
     event::{Event, Filter, Metadata, Severity, Text},
     json::Json,
-    packed,
     plugin::PluginInfo,
     time::Timestamp,
 };
 
 /// A future without a runtime.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What an event is to a chain: the event, and its packed form, made at most once for all handlers that take it.
-#[derive(Debug)]
-pub struct Subject<'a> {
-    /// The event.
-    pub event: Cow<'a, Event>,
-    /// Who published or submitted.
-    pub principal: Option<Text>,
-    packed: OnceLock<Box<[u8]>>,
-}
-
-impl<'a> Subject<'a> {
-    /// A subject whose packed form nobody has needed yet.
-    pub fn new(event: &'a Event, principal: Option<&str>) -> Self {
-        Self { event: Cow::Borrowed(event), principal: principal.map(Text::from), packed: OnceLock::new() }
-    }
-
-    /// The same, of an event that it keeps.
-    pub fn owned(event: Event, principal: Option<Text>) -> Subject<'static> {
-        Subject { event: Cow::Owned(event), principal, packed: OnceLock::new() }
-    }
-
-    /// The packed form (`wit/trackside-packed`).
-    pub fn packed(&self) -> &[u8] {
-        self.packed.get_or_init(|| packed::event(&self.event, self.principal.as_deref()).into_boxed_slice())
-    }
-}
-
-/// Several events that one handler judges in one call, each as if it were alone. It serves one handler after the other, for as long as
-/// the same events, unchanged, are what they are asked about.
-#[derive(Debug)]
-pub struct CheckBatch {
-    asked: Vec<(Arc<Subject<'static>>, CheckContext)>,
-    names: Arc<[(Uuid, Text)]>,
-    packed: OnceLock<Box<[u8]>>,
-}
-
-impl CheckBatch {
-    /// A batch of these events, each with what is known about its decision now.
-    pub fn new(asked: Vec<(Arc<Subject<'static>>, CheckContext)>) -> Self {
-        let names = asked.iter().map(|(subject, _)| (subject.event.event_id, subject.event.correlation_id.clone())).collect();
-        Self { asked, names, packed: OnceLock::new() }
-    }
-
-    /// The events, each with what was known about its decision when the batch was made.
-    pub fn asked(&self) -> &[(Arc<Subject<'static>>, CheckContext)] {
-        &self.asked
-    }
-
-    /// Id and correlation of each event.
-    pub fn names(&self) -> &Arc<[(Uuid, Text)]> {
-        &self.names
-    }
-
-    /// The packed form (`wit/trackside-packed`). It has the bytes of these events and of no others: what a handler was not asked about, or
-    /// what stood in an event before somebody amended it, is not there to be found.
-    pub fn packed(&self) -> &[u8] {
-        self.packed
-            .get_or_init(|| packed::checks(self.asked.iter().map(|(subject, context)| (subject.packed(), context))).into_boxed_slice())
-    }
-}
-
-/// What has changed since a batch was made.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchTurn {
-    /// The host's clock.
-    pub now: Timestamp,
-    /// Milliseconds since the batch was made: what is to be added to each `elapsed_ms`.
-    pub since_ms: u64,
-    /// Left to answer in, for all of them together.
-    pub remaining_ms: u64,
-}
-
-/// The answers other than a plain proceed, each with its event's place in the batch, in that order.
-pub type BatchVerdicts = Vec<(usize, Signal)>;
 
 /// What an observer is told besides the events.
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +96,8 @@ pub enum FaultKind {
     Bytes,
     /// What it answered is not what the contract says.
     Malformed,
+    /// It says that it keeps nothing between calls, and answered otherwise than an instance that had kept nothing.
+    Promise,
     /// It waited without the grant.
     NotGranted,
     /// No instance could be made or had in time.
@@ -194,6 +118,7 @@ impl FaultKind {
             Self::Stack => "stack",
             Self::Bytes => "bytes",
             Self::Malformed => "malformed",
+            Self::Promise => "promise",
             Self::NotGranted => "not_granted",
             Self::Unavailable => "unavailable",
             Self::Cancelled => "cancelled",
@@ -397,12 +322,12 @@ pub trait Guest: Send + Sync + 'static {
     }
 
     /// Hands a batch to the observer. Blocks, for the plugin's deadline at the most: call it on a guest thread.
-    fn observe(&self, events: &[Arc<Event>], delivery: &Delivery) -> CallReport<Result<(), String>>;
+    fn observe(&self, batch: &EventBatch, delivery: &Delivery) -> CallReport<Result<(), String>>;
 
     /// The same for an observer that waits for the world outside ([`PluginInfo::observer_waits`]). Poll it on a guest thread, as [`run`](Self::run);
     /// dropping the future cuts the call. Guests that never wait are called as they always are.
-    fn observe_waiting<'a>(&'a self, events: &'a [Arc<Event>], delivery: &'a Delivery) -> BoxFuture<'a, CallReport<Result<(), String>>> {
-        Box::pin(async move { self.observe(events, delivery) })
+    fn observe_waiting<'a>(&'a self, batch: &'a EventBatch, delivery: &'a Delivery) -> BoxFuture<'a, CallReport<Result<(), String>>> {
+        Box::pin(async move { self.observe(batch, delivery) })
     }
 
     /// Has the worker do a task. Poll it on a guest thread: a guest computes inside a poll, and yields now and then.

@@ -69,18 +69,8 @@ impl Ring {
 
 /// About what an event takes in memory, in bytes.
 pub(crate) fn event_bytes(event: &Event) -> usize {
-    const ENVELOPE: usize = 400;
-    let optional = |text: &Option<trackside_model::event::Text>| text.as_ref().map_or(0, |text| text.len());
-    let metadata: usize = event.metadata.iter().map(|(key, value)| key.len() + value.len() + 48).sum();
-    ENVELOPE
-        + event.event_type.len()
-        + event.source_component.len()
-        + event.correlation_id.len()
-        + optional(&event.causation_id)
-        + optional(&event.workflow_id)
-        + optional(&event.task_id)
-        + optional(&event.provider_id)
-        + event.payload.as_str().len()
-        + event.narration.as_str().map_or(0, str::len)
-        + metadata
+    const ENVELOPE: usize = 364;
+    const METADATA: usize = 48;
+    let texts = usize::try_from(event.text_bytes()).unwrap_or(usize::MAX);
+    ENVELOPE + texts + event.narration.as_str().map_or(0, str::len) + METADATA * event.metadata.len()
 }

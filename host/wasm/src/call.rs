@@ -17,12 +17,22 @@ use crate::{
 };
 
 /// What a call is about, and how long it may take.
+#[derive(Clone)]
 pub(crate) struct Terms {
     pub(crate) timeout_ms: u64,
     pub(crate) now: Timestamp,
     pub(crate) cause: Cause,
     /// What it may use.
     pub(crate) fuel: u64,
+}
+
+impl Terms {
+    /// The terms of a repetition, in the time that the call has left; `None`: it would not be done in that.
+    pub(crate) fn again_after(mut self, usage: Usage) -> Option<Self> {
+        let used_ms = usage.duration_ns.div_ceil(1_000_000);
+        self.timeout_ms = self.timeout_ms.saturating_sub(used_ms);
+        (self.timeout_ms > used_ms).then_some(self)
+    }
 }
 
 /// Calls a guest on this thread. Comes back within the deadline, whatever the guest does.
@@ -45,6 +55,43 @@ pub(crate) fn guarded<R: RoleExports, T>(
         lease.give_back();
     }
     report
+}
+
+/// Makes a call again on an instance of its own, unheard: what it answers is compared with what the warm instance did.
+pub(crate) fn repeated<R: RoleExports, T>(
+    pool: &Pool<R>,
+    terms: Terms,
+    body: impl FnOnce(&mut Live<R>) -> wasmtime::Result<T>,
+) -> CallReport<T> {
+    let started = Instant::now();
+    let _ticking = pool.role.core.engines.ticker.run();
+    match pool.role.make(started, terms.timeout_ms) {
+        Err(fault) => unanswered(started, fault),
+        Ok(mut live) => {
+            let answer = begin_unheard(&mut live.store, started, terms).and_then(|()| body(&mut live));
+            end(&mut live.store, answer, started)
+        }
+    }
+}
+
+/// The same as [`repeated`], of a call that is a future.
+pub(crate) async fn repeated_waiting<R: RoleExports, T>(
+    pool: &AsyncPool<R>,
+    terms: Terms,
+    body: impl AsyncFnOnce(&mut Live<R>) -> wasmtime::Result<T>,
+) -> CallReport<T> {
+    let started = Instant::now();
+    let _ticking = pool.role.core.engines.ticker.run();
+    match pool.role.make_async(started, terms.timeout_ms).await {
+        Err(fault) => unanswered(started, fault),
+        Ok(mut live) => {
+            let answer = match begin_unheard(&mut live.store, started, terms) {
+                Ok(()) => body(&mut live).await,
+                Err(error) => Err(error),
+            };
+            end(&mut live.store, answer, started)
+        }
+    }
 }
 
 /// Calls a guest whose calls are futures. It computes inside the future's polls, and yields now and then; dropping the future cuts the call.
@@ -95,6 +142,12 @@ pub(crate) fn begin(store: &mut Store<State>, started: Instant, terms: Terms) ->
     state.limiter.refused = None;
     state.call = Call::new(started, terms.timeout_ms, terms.now, terms.cause, terms.fuel);
     arm(store, started)
+}
+
+fn begin_unheard(store: &mut Store<State>, started: Instant, terms: Terms) -> wasmtime::Result<()> {
+    begin(store, started, terms)?;
+    store.data_mut().call.silent = true;
+    Ok(())
 }
 
 /// Takes stock of a call: the outcome by its true name, the outbox only if there was no fault.

@@ -23,7 +23,7 @@ const NICE: i32 = 10;
 /// Bytes of the child's complaint that are kept.
 const COMPLAINT_BYTES: usize = 4 << 10;
 /// Longest time between two looks at whether the child has ended.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// Why a component was not compiled.
 #[derive(Debug, thiserror::Error)]

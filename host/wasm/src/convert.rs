@@ -118,15 +118,6 @@ impl<'a> RecordTexts<'a> {
     }
 }
 
-/// Bytes of an event's texts: what a record of it costs the guest.
-pub(crate) fn event_bytes(event: &Event) -> u64 {
-    let optional = [&event.causation_id, &event.workflow_id, &event.task_id, &event.provider_id];
-    let texts = event.event_type.len() + event.source_component.len() + event.correlation_id.len() + event.payload.as_str().len();
-    let optional: usize = optional.into_iter().flatten().map(|text| text.len()).sum();
-    let metadata: usize = event.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
-    (texts + optional + metadata + uuid::fmt::Hyphenated::LENGTH) as u64
-}
-
 pub(crate) fn context<'a>(context: &CheckContext, principal: Option<&'a str>, remaining_ms: u64) -> control::Context<'a> {
     const POINTS: [control::DecisionPoint; 6] = [
         control::DecisionPoint::Publish,

@@ -12,7 +12,7 @@ use wasmtime::{
     component::{Component, InstancePre, Linker},
 };
 
-use crate::{linker, options::PoolSizes, packed_events::PackedEvents, state::State, ticker::Ticker};
+use crate::{linker, options::PoolSizes, state::State, ticker::Ticker};
 
 /// Stack that a call of a guest has, in bytes: one size for all.
 pub(crate) const STACK_BYTES: u64 = 512 << 10;
@@ -82,8 +82,6 @@ pub(crate) struct Engines {
     pub(crate) large: LinkedEngine,
     pub(crate) asynchronous: LinkedEngine,
     pub(crate) ticker: Ticker,
-    /// What observers are handed, in the form that all of them share.
-    pub(crate) packed_events: PackedEvents,
 }
 
 /// Why the engines cannot be made.
@@ -105,7 +103,7 @@ impl Engines {
         let large = LinkedEngine::new(&config(), EngineKind::Large).map_err(EngineError::Engine)?;
         let asynchronous = LinkedEngine::new(&config(), EngineKind::Asynchronous).map_err(EngineError::Engine)?;
         let ticker = Ticker::start([&pooled, &large, &asynchronous].map(|linked| linked.engine.clone()).into())?;
-        Ok(Self { pooled, large, asynchronous, ticker, packed_events: PackedEvents::default() })
+        Ok(Self { pooled, large, asynchronous, ticker })
     }
 
     pub(crate) fn of(&self, kind: EngineKind) -> &LinkedEngine {

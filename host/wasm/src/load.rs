@@ -32,6 +32,7 @@ use crate::{
     pool::{AsyncPool, Pool},
     secrets::Secrets,
     settings::{Settings, SettingsError},
+    spot_check::SpotChecks,
     state::{Core, State},
 };
 
@@ -286,7 +287,8 @@ impl PluginHost {
         let pools = &self.options.pools;
         let (roles, fresh) = (info.roles, source.settings.fresh);
         let blocking_observer = roles.observer && !info.observer_waits();
-        let mut plugin = Plugin { info, control: None, observer: None, waiting_observer: None, worker: None };
+        let spot_checks = SpotChecks::of(&info, fresh);
+        let mut plugin = Plugin { info, control: None, observer: None, waiting_observer: None, worker: None, spot_checks };
         let warm_ms = plugin.info.limits.timeout_ms.max(crate::limits::DESCRIBE_TIMEOUT_MS);
         let instance = |fault| LoadProblem::Fault { what: "making its first instance", fault };
         if let (true, Some(pre)) = (roles.control, &synchronous) {

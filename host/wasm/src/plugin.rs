@@ -5,11 +5,13 @@ use std::{sync::Arc, time::Instant};
 
 use trackside_model::{
     control::{CheckContext, Signal},
-    event::Event,
     json::Json,
     packed,
     plugin::PluginInfo,
-    ports::{BatchTurn, BatchVerdicts, BoxFuture, CallReport, CheckBatch, Delivery, Failure, FaultKind, Guest, Outbox, Subject, TaskCall},
+    ports::{
+        BatchTurn, BatchVerdicts, BoxFuture, CallReport, CheckBatch, Delivery, EventBatch, Failure, Fault, FaultKind, Guest, Outbox,
+        Subject, TaskCall, Usage,
+    },
     time::Timestamp,
 };
 
@@ -18,11 +20,12 @@ use crate::{
         exports::trackside::plugin::{observer, worker},
         waiting::exports::trackside::plugin::observer as waiting_observer,
     },
-    call::{self, Terms, guarded, guarded_waiting},
+    call::{self, Terms, guarded, guarded_waiting, repeated, repeated_waiting},
     convert::{self, RecordTexts},
     fault,
     instance::{ControlExports, Live, ObserverExports, WaitingObserver},
     pool::{AsyncPool, Pool},
+    spot_check::{self, SpotChecks},
     state::Cause,
 };
 
@@ -34,6 +37,7 @@ pub(crate) struct Plugin {
     /// In its place, if it waits for the world outside.
     pub(crate) waiting_observer: Option<AsyncPool<WaitingObserver>>,
     pub(crate) worker: Option<AsyncPool<worker::Guest>>,
+    pub(crate) spot_checks: SpotChecks,
 }
 
 /// The report of a call in a role that the plugin does not have.
@@ -60,16 +64,31 @@ impl Plugin {
     }
 
     /// The terms of a batch, or how many bytes it has if those are too many.
-    fn batch(&self, events: &[Arc<Event>], delivery: &Delivery) -> Result<Terms, u64> {
-        let bytes = events.iter().map(|event| convert::event_bytes(event)).sum();
+    fn batch(&self, batch: &EventBatch, delivery: &Delivery) -> Result<Terms, u64> {
+        let bytes = batch.text_bytes();
         if bytes > self.info.limits.argument_bytes {
             return Err(bytes);
         }
         let cause = Cause::Batch {
-            events: events.iter().map(|event| (event.event_id, Arc::clone(&event.correlation_id))).collect(),
-            last_sequence: events.last().map_or(0, |event| event.sequence_number),
+            events: Arc::clone(batch.names()),
+            last_sequence: batch.events().last().map_or(0, |event| event.sequence_number),
         };
         Ok(self.terms(self.info.limits.timeout_ms, delivery.now, cause))
+    }
+
+    /// Asks about the last event of a batch again, alone: the one before which there was most to keep.
+    fn broken_promise(&self, batch: &CheckBatch, turn: &BatchTurn, verdicts: &BatchVerdicts, usage: Usage) -> Option<Fault> {
+        let (last, (subject, context)) = batch.asked().iter().enumerate().next_back()?;
+        let elapsed_ms = context.elapsed_ms.saturating_add(turn.since_ms);
+        let context = CheckContext { now: turn.now, elapsed_ms, remaining_ms: turn.remaining_ms, ..context.clone() };
+        let pool = self.control.as_ref()?;
+        let timeout_ms = turn.remaining_ms.min(self.info.limits.timeout_ms);
+        let terms = self.terms(timeout_ms, turn.now, Cause::of_check(&subject.event, &context)).again_after(usage)?;
+        let verdict = verdicts.iter().find(|(place, _)| *place == last).map(|(_, signal)| signal.clone());
+        let outcome = Ok(verdict.unwrap_or(Signal::Proceed(None)));
+        let report = CallReport { outcome, outbox: Outbox::default(), usage };
+        let again = repeated(pool, terms, |live| check(live, subject, &context, timeout_ms));
+        spot_check::compared(report, again, || pool.forget()).outcome.err()
     }
 }
 
@@ -80,18 +99,22 @@ impl Guest for Plugin {
 
     fn check(&self, subject: &Subject<'_>, context: &CheckContext) -> CallReport<Signal> {
         let Some(pool) = &self.control else { return no_role(&self.info.name, "control handler") };
-        let bytes = convert::event_bytes(&subject.event);
+        let bytes = subject.event.text_bytes();
         if bytes > self.info.limits.argument_bytes {
             return too_large(bytes, self.info.limits.argument_bytes);
         }
         let timeout_ms = context.remaining_ms.min(self.info.limits.timeout_ms);
-        let cause = Cause::Check {
-            event_id: subject.event.event_id,
-            correlation_id: Arc::clone(&subject.event.correlation_id),
-            point: context.point.ordinal(),
-            attempt: context.attempt,
-        };
-        guarded(pool, self.terms(timeout_ms, context.now, cause), |live| check(live, subject, context, timeout_ms))
+        let cause = Cause::of_check(&subject.event, context);
+        let terms = self.terms(timeout_ms, context.now, cause);
+        let to_repeat = self.spot_checks.is_due().then(|| terms.clone());
+        let report = guarded(pool, terms, |live| check(live, subject, context, timeout_ms));
+        match to_repeat.and_then(|terms| terms.again_after(report.usage)) {
+            Some(terms) => {
+                let again = repeated(pool, terms, |live| check(live, subject, context, timeout_ms));
+                spot_check::compared(report, again, || pool.forget())
+            }
+            None => report,
+        }
     }
 
     fn check_batch(&self, batch: &CheckBatch, turn: &BatchTurn) -> CallReport<BatchVerdicts> {
@@ -104,27 +127,34 @@ impl Guest for Plugin {
         // Each event has the fuel that it would have alone.
         let fuel = self.info.limits.fuel.saturating_mul(count as u64);
         let terms = Terms { timeout_ms, now: turn.now, cause: Cause::Checks(Arc::clone(batch.names())), fuel };
-        guarded(pool, terms, |live| check_batch(live, batch, turn, timeout_ms))
+        let mut report = guarded(pool, terms, |live| check_batch(live, batch, turn, timeout_ms));
+        if let Ok(verdicts) = &report.outcome
+            && self.spot_checks.is_due()
+            && let Some(fault) = self.broken_promise(batch, turn, verdicts, report.usage)
+        {
+            report.outcome = Err(fault);
+        }
+        report
     }
 
-    fn observe(&self, events: &[Arc<Event>], delivery: &Delivery) -> CallReport<Result<(), String>> {
+    fn observe(&self, batch: &EventBatch, delivery: &Delivery) -> CallReport<Result<(), String>> {
         let Some(pool) = &self.observer else { return no_role(&self.info.name, "observer that is called and waited for") };
-        match self.batch(events, delivery) {
+        match self.batch(batch, delivery) {
             Ok(terms) => {
                 let timeout_ms = terms.timeout_ms;
-                released_if_taken(guarded(pool, terms, |live| observe(live, events, delivery, timeout_ms)))
+                released_if_taken(guarded(pool, terms, |live| observe(live, batch, delivery, timeout_ms)))
             }
             Err(bytes) => too_large(bytes, self.info.limits.argument_bytes),
         }
     }
 
-    fn observe_waiting<'a>(&'a self, events: &'a [Arc<Event>], delivery: &'a Delivery) -> BoxFuture<'a, CallReport<Result<(), String>>> {
+    fn observe_waiting<'a>(&'a self, batch: &'a EventBatch, delivery: &'a Delivery) -> BoxFuture<'a, CallReport<Result<(), String>>> {
         Box::pin(async move {
-            let Some(pool) = &self.waiting_observer else { return self.observe(events, delivery) };
-            match self.batch(events, delivery) {
+            let Some(pool) = &self.waiting_observer else { return self.observe(batch, delivery) };
+            match self.batch(batch, delivery) {
                 Ok(terms) => {
                     let timeout_ms = terms.timeout_ms;
-                    let body = async |live: &mut Live<WaitingObserver>| observe_waiting(live, events, delivery, timeout_ms).await;
+                    let body = async |live: &mut Live<WaitingObserver>| observe_waiting(live, batch, delivery, timeout_ms).await;
                     released_if_taken(guarded_waiting(pool, terms, body).await)
                 }
                 Err(bytes) => too_large(bytes, self.info.limits.argument_bytes),
@@ -142,7 +172,12 @@ impl Guest for Plugin {
             // An attempt's own time is the scheduler's to keep: it is no fault of the plugin's when that is up.
             let timeout_ms = self.info.limits.timeout_ms;
             let terms = self.terms(timeout_ms, pool.role.core.calls.now(), Cause::Task(Arc::new(task.clone())));
-            let mut report = guarded_waiting(pool, terms, async |live| work(live, task, timeout_ms.min(task.timeout_ms)).await).await;
+            let to_repeat = self.spot_checks.is_due().then(|| terms.clone());
+            let body = async |live: &mut Live<worker::Guest>| work(live, task, timeout_ms.min(task.timeout_ms)).await;
+            let mut report = guarded_waiting(pool, terms, body).await;
+            if let Some(terms) = to_repeat.and_then(|terms| terms.again_after(report.usage)) {
+                report = spot_check::compared(report, repeated_waiting(pool, terms, body).await, || pool.forget());
+            }
             if matches!(report.outcome, Ok(Err(_))) {
                 // A failure releases log and progress only, and those are out already.
                 report.outbox = Outbox::default();
@@ -200,14 +235,13 @@ fn check_batch(
 
 pub(crate) fn observe(
     live: &mut Live<ObserverExports>,
-    events: &[Arc<Event>],
+    batch: &EventBatch,
     delivery: &Delivery,
     remaining_ms: u64,
 ) -> wasmtime::Result<Result<(), String>> {
     let Live { store, exports } = live;
     match exports {
         ObserverExports::Packed(guest) => {
-            let batch = store.data().core.engines.packed_events.batch(events);
             let failed = guest.call_observe(
                 &mut *store,
                 delivery.now.0,
@@ -215,12 +249,12 @@ pub(crate) fn observe(
                 delivery.attempt,
                 delivery.replay,
                 delivery.missed,
-                &batch,
+                batch.packed(),
             )?;
             if failed { Ok(Err(guest.call_failure(store)?)) } else { Ok(Ok(())) }
         }
         ObserverExports::Record(guest) => {
-            let texts: Vec<RecordTexts<'_>> = events.iter().map(|event| RecordTexts::new(event)).collect();
+            let texts: Vec<RecordTexts<'_>> = batch.events().iter().map(|event| RecordTexts::new(event)).collect();
             let records: Vec<_> = texts.iter().map(RecordTexts::record).collect();
             let Delivery { now, attempt, replay, missed } = *delivery;
             guest.call_observe(store, &records, observer::Delivery { now: now.0, remaining_ms, attempt, replay, missed })
@@ -231,7 +265,7 @@ pub(crate) fn observe(
 /// As [`observe`].
 async fn observe_waiting(
     live: &mut Live<WaitingObserver>,
-    events: &[Arc<Event>],
+    batch: &EventBatch,
     delivery: &Delivery,
     remaining_ms: u64,
 ) -> wasmtime::Result<Result<(), String>> {
@@ -239,12 +273,11 @@ async fn observe_waiting(
     let Delivery { now, attempt, replay, missed } = *delivery;
     match exports {
         WaitingObserver::Packed(guest) => {
-            let batch = store.data().core.engines.packed_events.batch(events);
-            let failed = guest.call_observe(&mut *store, now.0, remaining_ms, attempt, replay, missed, &batch).await?;
+            let failed = guest.call_observe(&mut *store, now.0, remaining_ms, attempt, replay, missed, batch.packed()).await?;
             if failed { Ok(Err(guest.call_failure(store).await?)) } else { Ok(Ok(())) }
         }
         WaitingObserver::Record(guest) => {
-            let texts: Vec<RecordTexts<'_>> = events.iter().map(|event| RecordTexts::new(event)).collect();
+            let texts: Vec<RecordTexts<'_>> = batch.events().iter().map(|event| RecordTexts::new(event)).collect();
             let records: Vec<_> = texts.iter().map(RecordTexts::record).collect();
             let delivery = waiting_observer::Delivery { now: now.0, remaining_ms, attempt, replay, missed };
             guest.call_observe(store, &records, delivery).await

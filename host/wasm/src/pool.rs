@@ -52,6 +52,17 @@ impl<R: RoleExports> Pool<R> {
         Ok(())
     }
 
+    /// Throws away the instances that are free, with what they keep.
+    pub(crate) fn forget(&self) {
+        let forgotten = {
+            let mut slots = self.slots.lock();
+            slots.live -= slots.idle.len();
+            std::mem::take(&mut slots.idle)
+        };
+        drop(forgotten);
+        self.freed.notify_all();
+    }
+
     /// A free instance, or a new one, or the first that is freed before the time is up.
     pub(crate) fn take(&self, started: Instant, timeout_ms: u64) -> Result<Lease<'_, R>, Fault> {
         let mut slots = self.slots.lock();
@@ -130,6 +141,12 @@ impl<R: RoleExports> AsyncPool<R> {
     pub(crate) fn new(role: Role<R>, most: u32, fresh: bool) -> Self {
         let most = usize::try_from(most.max(1)).unwrap_or(Semaphore::MAX_PERMITS);
         Self { role, idle: Mutex::default(), slots: Arc::new(Semaphore::new(most)), most, fresh }
+    }
+
+    /// Throws away the instances that are free, with what they keep.
+    pub(crate) fn forget(&self) {
+        let forgotten = std::mem::take(&mut *self.idle.lock());
+        drop(forgotten);
     }
 
     /// A free instance, or a new one, or the first that is freed before the time is up.

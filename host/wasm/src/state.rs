@@ -9,7 +9,8 @@ use std::{
 
 use parking_lot::Mutex;
 use trackside_model::{
-    event::Text,
+    control::CheckContext,
+    event::{Event, Text},
     plugin::{Grants, Limits},
     ports::{Fault, FaultKind, HostCalls, KvWrite, Outbox, OutboxPublish, TaskCall},
     time::Timestamp,
@@ -73,7 +74,7 @@ impl Core {
 }
 
 /// What a call is about: where its publishes and log lines come from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum Cause {
     /// Nothing: the plugin describes itself.
     #[default]
@@ -89,6 +90,16 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// A check of one event.
+    pub(crate) fn of_check(event: &Event, context: &CheckContext) -> Self {
+        Self::Check {
+            event_id: event.event_id,
+            correlation_id: Arc::clone(&event.correlation_id),
+            point: context.point.ordinal(),
+            attempt: context.attempt,
+        }
+    }
+
     /// The correlation of the event that `id` names, or of the one at hand, or of the batch's last.
     pub(crate) fn correlation(&self, id: Option<&str>) -> &str {
         match self {
@@ -169,6 +180,8 @@ pub(crate) struct Call {
     pub(crate) host_bytes: u64,
     pub(crate) log_bytes: u64,
     pub(crate) reports: u32,
+    /// Whether it repeats another call, and is not to be heard of.
+    pub(crate) silent: bool,
     /// State of the stream that stands for ungranted randomness; 0 before its first use.
     pub(crate) random: u64,
 }
@@ -190,6 +203,7 @@ impl Call {
             host_bytes: 0,
             log_bytes: 0,
             reports: 0,
+            silent: false,
             random: 0,
         }
     }

@@ -4,7 +4,10 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use trackside_model::{control::Verdict, ports::Delivery};
+use trackside_model::{
+    control::Verdict,
+    ports::{Delivery, EventBatch},
+};
 
 use crate::{
     Effort,
@@ -63,7 +66,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let shared = std::sync::Arc::new(event.clone());
     let delivery = Delivery { now: trackside_engine::now(), attempt: 1, replay: false, missed: 0 };
     let notified = |together: usize| -> Result<f64> {
-        let batch = vec![shared.clone(); together];
+        let batch = EventBatch::new(vec![shared.clone(); together]);
         let took_us = us(|| {
             observers.iter().try_for_each(|observer| {
                 observer.observe(&batch, &delivery).outcome?.map_err(anyhow::Error::msg).context("the observer takes everything")

@@ -109,7 +109,11 @@ impl Stage {
     /// The case's fault, as the log tells it, behind a position.
     pub(crate) fn fault(&self, case: &Case, call: &str, after: u64) -> Value {
         let query = format!("type=plugin:fault&provider_id={}&after={after}", case.guest);
-        let fault = self.host.wait_for(&query, |fault| fault["payload"]["call"] == call);
+        // Of the settings in service: a call under those before may still have been under way.
+        let plugin = self.host.plugin(case.guest);
+        let in_service = plugin["settings"].as_str().unwrap_or_default();
+        let is_of_it = |settings: &Value| settings.as_str().is_some_and(|short| in_service.starts_with(short));
+        let fault = self.host.wait_for(&query, |fault| fault["payload"]["call"] == call && is_of_it(&fault["payload"]["settings"]));
         let payload = &fault["payload"];
         assert_eq!(payload["kind"], case.kind, "{call} of {} {}: {payload}", case.guest, case.settings);
         let message = payload["message"].as_str().unwrap_or_default();

@@ -155,6 +155,15 @@ impl Event {
 
     /// The narration that led to this fact, each as an event of its own, and the fact last.
     pub fn expand(&self) -> impl Iterator<Item = Event> + '_ {
+    /// Bytes of its texts, the id as people write it: what a guest is charged for being handed it.
+    pub fn text_bytes(&self) -> u64 {
+        let optional = [&self.causation_id, &self.workflow_id, &self.task_id, &self.provider_id];
+        let texts = self.event_type.len() + self.source_component.len() + self.correlation_id.len() + self.payload.as_str().len();
+        let optional: usize = optional.into_iter().flatten().map(|text| text.len()).sum();
+        let metadata: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+        (texts + optional + metadata + uuid::fmt::Hyphenated::LENGTH) as u64
+    }
+
         self.narration.events(self).chain(std::iter::once(self.clone()))
     }
 }

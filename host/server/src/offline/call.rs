@@ -12,7 +12,7 @@ use trackside_model::{
     event::{EnvelopeLimits, Event},
     json::Json,
     plugin::PluginInfo,
-    ports::{CallReport, Delivery, Fault, FaultKind, Guest, HostCalls as _, Outbox, Subject, TaskCall},
+    ports::{CallReport, Delivery, EventBatch, Fault, FaultKind, Guest, HostCalls as _, Outbox, Subject, TaskCall},
     time::Timestamp,
 };
 
@@ -145,14 +145,14 @@ impl Stand {
         let is_wanted = wanted.iter().all(|event| self.observes(event));
         let Some(last) = wanted.last() else { return Ok(Told::not_asked(Role::Observer, json!({"events": all}))) };
         let now = self.clock(circumstances, last.timestamp);
-        let batch: Vec<Arc<Event>> = wanted.into_iter().map(|event| Arc::new(self.placed(event))).collect();
+        let batch = EventBatch::new(wanted.into_iter().map(|event| Arc::new(self.placed(event))).collect());
         let delivery: Delivery = circumstances.delivery(now);
         let report = if self.info().observer_waits() {
             waiting(self.guest.observe_waiting(&batch, &delivery))?
         } else {
             self.guest.observe(&batch, &delivery)
         };
-        Ok(self.told(now, report, |outcome| Told::observed(outcome, batch.len())).wanted(is_wanted))
+        Ok(self.told(now, report, |outcome| Told::observed(outcome, batch.events().len())).wanted(is_wanted))
     }
 
     /// Whether a host hands its observer this event. Narration is for those alone who name it.

@@ -174,7 +174,7 @@ impl events::Host for State {
         if let Some(last) = self.cut_to_what_is_left(&mut events) {
             next = Some(last);
         }
-        self.count(events.iter().map(|event| convert::event_bytes(event) as usize).sum())?;
+        self.count(events.iter().map(|event| event.text_bytes() as usize).sum())?;
         Ok(Ok(Page { events: events.iter().map(convert::event).collect(), next }))
     }
 }
@@ -192,7 +192,7 @@ impl State {
     fn cut_to_what_is_left(&self, events: &mut Vec<Event>) -> Option<u64> {
         let mut left = self.core.limits.result_bytes.saturating_sub(self.call.host_bytes + HOST_CALL_BYTES);
         let fits = events.iter().take_while(|event| {
-            let bytes = convert::event_bytes(event);
+            let bytes = event.text_bytes();
             let fits = bytes <= left;
             left = left.saturating_sub(bytes);
             fits

@@ -21,6 +21,9 @@ impl State {
         let left = allowed - self.call.log_bytes;
         self.call.log_bytes = self.call.log_bytes.saturating_add(message.len() as u64 + LOG_LINE_BYTES);
         let correlation_id = self.call.cause.correlation(cause);
+        if self.call.silent {
+            return;
+        }
         if self.call.log_bytes < allowed {
             self.core.calls.log(&self.core.name, LogLine { level, message, correlation_id });
             return;

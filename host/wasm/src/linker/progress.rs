@@ -51,7 +51,9 @@ impl progress::Host for State {
         }
         self.call.reports += 1;
         let fraction = fraction.filter(|fraction| fraction.is_finite()).map(|fraction| fraction.clamp(0.0, 1.0));
-        self.core.calls.progress(&task, fraction, chunk);
+        if !self.call.silent {
+            self.core.calls.progress(&task, fraction, chunk);
+        }
         Ok(Ok(()))
     }
 

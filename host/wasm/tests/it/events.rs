@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use trackside_model::json::Json;
-use trackside_model::ports::{CallReport, Failure, FaultKind, Guest};
+use trackside_model::ports::{CallReport, EventBatch, Failure, FaultKind, Guest};
 
 use crate::support::{Bench, DELIVERY, events, expect_fault, observe, run, run_task, task};
 
@@ -98,10 +98,10 @@ fn an_observer_derives_the_same_ids_in_a_batch_and_alone() {
     let settings = format!("{GRANT}\n[settings]\ndrafts = [{{event_type = 'order:seen'}}]");
     let guest = bench.load("publisher", &settings);
     let batch = observe(&*guest, 3);
-    let last = &events(3)[2..];
+    let last = EventBatch::new(events(3).split_off(2));
     let mut again = DELIVERY;
     again.attempt = 2;
-    let alone = guest.observe(last, &again);
+    let alone = guest.observe(&last, &again);
     assert_eq!(batch.outbox.publishes[0].event_id, alone.outbox.publishes[0].event_id);
     assert_eq!(bench.calls.lines.lock()[0].0, "c3", "its line has the correlation of the batch's last");
 }

@@ -10,6 +10,7 @@ mod history;
 mod kv;
 mod large;
 mod load;
+mod promises;
 mod roles;
 mod seeded;
 mod support;

@@ -16,7 +16,10 @@ use trackside_model::{
     control::{CheckContext, DecisionPoint, Origin, Signal},
     event::{Event, Filter, Incoming, Metadata},
     json::Json,
-    ports::{CallReport, Delivery, Failure, Fault, FaultKind, Found, Guest, HostCallError, HostCalls, KvValue, LogLine, Subject, TaskCall},
+    ports::{
+        CallReport, Delivery, EventBatch, Failure, Fault, FaultKind, Found, Guest, HostCallError, HostCalls, KvValue, LogLine, Subject,
+        TaskCall,
+    },
     time::Timestamp,
 };
 use trackside_wasm::{CompileLimits, CompilerCommand, LoadError, OutgoingOptions, PluginHost, PoolSizes, WasmOptions};
@@ -218,7 +221,7 @@ pub(crate) fn check(guest: &dyn Guest) -> CallReport<Signal> {
 pub(crate) const DELIVERY: Delivery = Delivery { now: NOW, attempt: 1, replay: false, missed: 0 };
 
 pub(crate) fn observe(guest: &dyn Guest, count: u128) -> CallReport<Result<(), String>> {
-    guest.observe(&events(count), &DELIVERY)
+    guest.observe(&EventBatch::new(events(count)), &DELIVERY)
 }
 
 pub(crate) fn task(method: &str, parameters: &str) -> TaskCall {

@@ -11,8 +11,8 @@ use trackside_model::{
     json::Json,
     plugin::{BreakerPolicy, Digest, EffectClass, Grants, Limits, Method, OnFault, PluginInfo, Roles},
     ports::{
-        BoxFuture, CallReport, Delivery, Failure, Fault, FaultKind, Guest, KvOp, KvRead, KvValue, KvWrite, Outbox, OutboxPublish, Subject,
-        TaskCall, Usage,
+        BoxFuture, CallReport, Delivery, EventBatch, Failure, Fault, FaultKind, Guest, KvOp, KvRead, KvValue, KvWrite, Outbox,
+        OutboxPublish, Subject, TaskCall, Usage,
     },
     time::Timestamp,
 };
@@ -143,9 +143,9 @@ impl Guest for Scripted {
         }
     }
 
-    fn observe(&self, events: &[Arc<Event>], delivery: &Delivery) -> Observed {
+    fn observe(&self, batch: &EventBatch, delivery: &Delivery) -> Observed {
         match &self.script {
-            Script::Observer(script) => script(events, delivery),
+            Script::Observer(script) => script(batch.events(), delivery),
             _ => fault(FaultKind::Malformed),
         }
     }

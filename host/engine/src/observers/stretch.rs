@@ -1,0 +1,109 @@
+//! Stretches of the log, read once for all observers that stand at the same place, and the batches made of them: one for all that want the
+//! same of a stretch. What becomes of a batch is the reading's.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::Mutex;
+use trackside_model::{event::Event, ports::EventBatch};
+use trackside_store::{ReadError, Store};
+
+use crate::slot::Slot;
+
+/// Bytes of events in a stretch at most, before their narration is expanded.
+const BYTES: usize = 1 << 20;
+/// Stretches that are kept for whoever comes next: as far as observers may lag behind each other and still share.
+const KEPT: usize = 8;
+
+/// The stretches that were read last.
+#[derive(Debug, Default)]
+pub(crate) struct Stretches(Mutex<VecDeque<Arc<Stretch>>>);
+
+/// Events behind one place of the log, without gaps.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    after: u64,
+    events: Vec<Arc<Event>>,
+    /// By the places of their events.
+    batches: Mutex<Vec<(Vec<usize>, Arc<EventBatch>)>>,
+}
+
+impl Stretches {
+    /// What lies behind `after`, at most so many events; `None`: nothing yet. One that another observer read may have fewer than there are by now,
+    /// which costs the next look and no more.
+    pub(super) fn read(&self, store: &Store, after: u64, most: usize) -> Result<Option<Arc<Stretch>>, ReadError> {
+        if store.durable_head() <= after {
+            return Ok(None);
+        }
+        if let Some(kept) = self.0.lock().iter().rev().find(|stretch| stretch.after == after) {
+            return Ok(Some(kept.clone()));
+        }
+        let events = store.read(after, most, BYTES)?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let stretch = Arc::new(Stretch { after, events, batches: Mutex::default() });
+        let mut kept = self.0.lock();
+        kept.push_back(stretch.clone());
+        // Freed after the lock: that takes longer than anybody should wait.
+        let passed = if kept.len() > KEPT { kept.pop_front() } else { None };
+        drop(kept);
+        drop(passed);
+        Ok(Some(stretch))
+    }
+}
+
+impl Stretch {
+    /// How many events it has.
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// The sequence of its last event.
+    pub(super) fn last(&self) -> u64 {
+        self.events.last().map_or(self.after, |event| event.sequence_number)
+    }
+
+    /// The events, and the narration, that an observer's filter asks for, at most this many; `None`: none of them. Never its own publishes,
+    /// unless it names itself.
+    pub(super) fn wanted(&self, slot: &Slot, most: usize) -> Option<Arc<EventBatch>> {
+        let filter = &slot.info().observes;
+        let names_itself =
+            filter.source_components.as_ref().is_some_and(|sources| sources.iter().any(|source| **source == *slot.info().name));
+        let own = |event: &Event| !names_itself && *event.source_component == *slot.info().name;
+        if filter.names_narration() {
+            return self.narrated(slot, most, own);
+        }
+        let wanted = self.events.iter().enumerate().filter(|(_, event)| !own(event) && filter.matches(event)).map(|(place, _)| place);
+        self.batch(wanted.take(most).collect())
+    }
+
+    /// The same of an observer that asks for narration. A fact is taken whole, narration and all, so that a cursor is always behind a fact.
+    fn narrated(&self, slot: &Slot, most: usize, own: impl Fn(&Event) -> bool) -> Option<Arc<EventBatch>> {
+        let filter = &slot.info().observes;
+        let mut wanted = Vec::new();
+        for event in self.events.iter().filter(|event| !own(event)) {
+            if event.narration.parts() > 0 {
+                wanted.extend(event.expand().filter(|event| filter.matches(event)).map(Arc::new));
+            } else if filter.matches(event) {
+                wanted.push(event.clone());
+            }
+            if wanted.len() >= most {
+                break;
+            }
+        }
+        if wanted.is_empty() { None } else { Some(Arc::new(EventBatch::new(wanted))) }
+    }
+
+    fn batch(&self, places: Vec<usize>) -> Option<Arc<EventBatch>> {
+        if places.is_empty() {
+            return None;
+        }
+        let mut batches = self.batches.lock();
+        if let Some((_, batch)) = batches.iter().find(|(as_before, _)| *as_before == places) {
+            return Some(batch.clone());
+        }
+        let batch = Arc::new(EventBatch::new(places.iter().map(|&place| self.events[place].clone()).collect()));
+        batches.push((places, batch.clone()));
+        Some(batch)
+    }
+}
