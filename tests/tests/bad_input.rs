@@ -251,7 +251,7 @@ fn queries() {
         "/v1/events/00000000-0000-0000-0000-000000000007",
         expect!["404 there is no event 00000000-0000-0000-0000-000000000007 in the log"],
     );
-    door.get("/v1/events/stream?limit=5", expect!["400 unknown query parameter 'limit'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, since, until, after, narration"]);
+    door.get("/v1/events/stream?limit=5", expect!["400 unknown query parameter 'limit'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, since, until, after, narration"]);
     door.check(
         "GET",
         "/v1/events/stream",

@@ -83,6 +83,7 @@ fn each_filter_finds_what_it_says() {
         ("source=annex&source=lab&workflow_id=w1".to_owned(), vec!["worked"]),
         ("task_id=t1".to_owned(), vec!["worked"]),
         ("provider_id=p1".to_owned(), vec!["provided"]),
+        ("type=lab:*&when=event.payload.name.endsWith(%27ed%27)".to_owned(), vec!["marked", "sourced", "worked", "provided"]),
         (format!("type=lab:**&since={since}"), vec!["marked", "sourced", "worked", "provided"]),
         (format!("type=lab:**&since={since}&until={before_last}"), vec!["marked", "sourced", "worked"]),
         (format!("type=lab:**&after={after}"), vec!["sourced", "worked", "provided"]),

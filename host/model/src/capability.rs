@@ -256,6 +256,7 @@ fn filter_text(filter: &Filter) -> String {
         ("provider", &filter.provider_ids),
     ];
     parts.extend(lists.into_iter().filter_map(|(name, list)| list.as_ref().map(|list| format!("{name} {}", listed(list)))));
+    parts.extend(filter.when.as_ref().map(|condition| format!("when {}", condition.as_str())));
     parts.join("; ")
 }
 

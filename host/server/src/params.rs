@@ -2,7 +2,7 @@
 //! Here they become a query or a filter; asking the store is the edges'.
 
 use trackside_model::{
-    event::{Filter, Pattern, Position, Severity},
+    event::{Condition, Filter, Pattern, Position, Severity},
     text::nearest,
     time::Timestamp,
 };
@@ -14,7 +14,7 @@ pub const DEFAULT_LIMIT: usize = 100;
 pub const MAX_LIMIT: usize = 1_000;
 
 /// What a listing of events may be asked.
-pub const LIST_PARAMS: [&str; 12] = [
+pub const LIST_PARAMS: [&str; 13] = [
     "type",
     "severity",
     "source",
@@ -22,6 +22,7 @@ pub const LIST_PARAMS: [&str; 12] = [
     "workflow_id",
     "task_id",
     "provider_id",
+    "when",
     "since",
     "until",
     "after",
@@ -29,8 +30,20 @@ pub const LIST_PARAMS: [&str; 12] = [
     "narration",
 ];
 /// What a stream of events may be asked: it has no pages.
-pub const STREAM_PARAMS: [&str; 11] =
-    ["type", "severity", "source", "correlation_id", "workflow_id", "task_id", "provider_id", "since", "until", "after", "narration"];
+pub const STREAM_PARAMS: [&str; 12] = [
+    "type",
+    "severity",
+    "source",
+    "correlation_id",
+    "workflow_id",
+    "task_id",
+    "provider_id",
+    "when",
+    "since",
+    "until",
+    "after",
+    "narration",
+];
 
 /// A name or value that is not understood: what, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +109,7 @@ impl EventParams {
             "workflow_id" => add(&mut filter.workflow_ids, name, value)?,
             "task_id" => add(&mut filter.task_ids, name, value)?,
             "provider_id" => add(&mut filter.provider_ids, name, value)?,
+            "when" => filter.when = Some(Condition::parse(value).map_err(|error| of(name, error))?),
             "since" => self.since = Some(value.parse().map_err(|error| of(name, error))?),
             "until" => self.until = Some(value.parse().map_err(|error| of(name, error))?),
             "after" => self.after = Some(value.parse().map_err(|error| of(name, error))?),
@@ -224,7 +238,7 @@ mod tests {
         check(
             &[("zzz", "")],
             expect![
-                "unknown query parameter 'zzz'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, since, until, after, limit, narration"
+                "unknown query parameter 'zzz'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, since, until, after, limit, narration"
             ],
         );
         check(&[("limit", "0")], expect!["limit: '0' is not a number from 1 to 1000"]);
@@ -238,6 +252,10 @@ mod tests {
         );
         check(&[("severity", "loud")], expect!["severity: severity 'loud' is not one of debug, info, warning, error, critical"]);
         check(&[("since", "yesterday")], expect!["since: 'yesterday' is not an RFC 3339 time after 1970, such as 2026-01-31T10:30:00Z"]);
+        check(
+            &[("when", "payload.amount > 1")],
+            expect!["when: there is no 'payload'; a condition is about `event`, as in event.payload or event.event_type"],
+        );
         check(&[("after", "x")], expect!["after: 'x' is not a position; write a sequence number such as 12, or 12.3 for a part of it"]);
         check(&[("source", "")], expect!["source: must not be empty; leave it out to see all"]);
         check(&[("narration", "maybe")], expect!["narration: 'maybe' is neither true nor false"]);

@@ -3,7 +3,7 @@
 
 use trackside_model::{
     control::{CheckContext, Signal},
-    event::{Event, Filter, FilterError, Pattern, Severity, Text},
+    event::{Condition, Event, Filter, FilterError, Pattern, Severity, Text},
     json::{Json, JsonError},
     ports::{Failure, TaskCall},
 };
@@ -35,7 +35,7 @@ pub(crate) fn severity(severity: types::Severity) -> Severity {
     Severity::ALL[severity as usize]
 }
 
-/// A filter of the contract, but for its `when`.
+/// A filter of the contract.
 pub(crate) fn filter(filter: types::Filter) -> Result<Filter, FilterError> {
     let patterns = |texts: Vec<String>| texts.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>();
     Ok(Filter {
@@ -46,6 +46,7 @@ pub(crate) fn filter(filter: types::Filter) -> Result<Filter, FilterError> {
         workflow_ids: filter.workflow_ids,
         task_ids: filter.task_ids,
         provider_ids: filter.provider_ids,
+        when: filter.when.as_deref().map(Condition::parse).transpose()?,
     })
 }
 

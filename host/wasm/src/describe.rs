@@ -144,9 +144,6 @@ fn check(about: About, roles: Roles, fuel: u64) -> Result<Described, LoadProblem
 /// A filter of the contract; `none` wants every fact.
 fn filter(what: &'static str, filter: Option<types::Filter>) -> Result<Filter, LoadProblem> {
     let Some(filter) = filter else { return Ok(Filter::default()) };
-    if filter.when.is_some() {
-        return Err(LoadProblem::NotYet { what: format!("`when` of the filter `{what}`"), feature: "conditions" });
-    }
     convert::filter(filter).map_err(|error| LoadProblem::Description(format!("filter `{what}`: {error}")))
 }
 

@@ -30,7 +30,7 @@ const TOP: &[&str] = &[
     "settings",
 ];
 const FILTER: &[&str] =
-    &["event_types", "min_severity", "source_components", "correlation_ids", "workflow_ids", "task_ids", "provider_ids"];
+    &["event_types", "min_severity", "source_components", "correlation_ids", "workflow_ids", "task_ids", "provider_ids", "when"];
 const LIMITS: &[&str] = &[
     "timeout_ms",
     "fuel",

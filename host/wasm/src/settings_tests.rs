@@ -116,5 +116,9 @@ fn wrong_values_are_named_with_their_line() {
         "[grants]\nfolders = [{path = '/nowhere/at/all', guest = '/x'}]",
         expect!["line 2: folders: /nowhere/at/all is not a folder of this machine"],
     );
+    check(
+        "[controls]\nevent_types = ['order:*']\nwhen = 'payload.amount > 100'",
+        expect!["line 3: there is no 'payload'; a condition is about `event`, as in event.payload or event.event_type"],
+    );
     check("a = \n", expect!["line 1: string values must be quoted, expected literal string"]);
 }

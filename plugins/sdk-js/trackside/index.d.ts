@@ -67,6 +67,8 @@ export interface Filter {
   workflowIds?: string[];
   taskIds?: string[];
   providerIds?: string[];
+  /** What must hold besides, in CEL: `event.payload.amount > 100`. */
+  when?: string;
 }
 
 /** `events` is short for a filter by type, with patterns such as `order:*`; with neither, every fact. */

@@ -73,7 +73,7 @@ export function filterToWit(filter) {
     workflowIds: orNull(filter.workflowIds),
     taskIds: orNull(filter.taskIds),
     providerIds: orNull(filter.providerIds),
-    when: null,
+    when: orNull(filter.when),
   };
 }
 

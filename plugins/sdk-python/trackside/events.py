@@ -38,7 +38,7 @@ def to_wit(filter: Filter | None) -> Any:
         listed(filter.workflow_ids),
         listed(filter.task_ids),
         listed(filter.provider_ids),
-        None,
+        filter.when,
     )
 
 

@@ -30,6 +30,7 @@ class Filter:
     workflow_ids: Sequence[str] | None = None
     task_ids: Sequence[str] | None = None
     provider_ids: Sequence[str] | None = None
+    when: str | None = None
 
 
 @dataclass(frozen=True)

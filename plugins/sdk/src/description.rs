@@ -190,7 +190,7 @@ impl Filter {
         self
     }
 
-    /// For which this CEL expression over `event` (the JSON envelope, payload included) is true.
+    /// For which this holds: CEL over `event`, the JSON envelope, payload included, such as `event.payload.amount > 100`.
     #[must_use]
     pub fn when(mut self, expression: &str) -> Self {
         self.0.when = Some(expression.into());

@@ -14,7 +14,7 @@ use serde_json::json;
 use trackside_engine::{EngineOptions, Outcome};
 use trackside_model::{
     control::{Check, CheckAnswer, Signal},
-    event::{EnvelopeLimits, Filter, Incoming, Severity},
+    event::{Condition, EnvelopeLimits, Filter, Incoming, Severity},
     json::Json,
     ports::{FaultKind, HostCalls},
 };
@@ -152,12 +152,18 @@ fn a_filter_that_does_not_match_costs_no_call() {
         counting("other-type", types(&["invoice:*"])),
         counting("never", Filter { event_types: Some(Vec::new()), ..Filter::default() }),
         counting("severe", Filter { min_severity: Some(Severity::Error), ..Filter::default() }),
+        counting(
+            "other-payload",
+            Filter { when: Some(Condition::parse("event.payload.n == 3").expect("a condition")), ..Filter::default() },
+        ),
         counting("other-source", Filter { source_components: Some(vec!["mill".to_owned()]), ..Filter::default() }),
     ]);
     host.publish(order(1));
     assert_eq!((calls.load(SeqCst), host.engine().stats().checks), (0, 0));
     host.publish(Incoming { severity: Some(Severity::Critical), ..order(2) });
     assert_eq!(calls.load(SeqCst), 1);
+    host.publish(order(3));
+    assert_eq!(calls.load(SeqCst), 2, "its condition holds");
 }
 
 #[test]

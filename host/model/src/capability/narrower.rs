@@ -11,6 +11,7 @@ pub(super) fn narrower(filter: &Filter, other: &Filter) -> bool {
         && list(filter.workflow_ids.as_deref(), other.workflow_ids.as_deref())
         && list(filter.task_ids.as_deref(), other.task_ids.as_deref())
         && list(filter.provider_ids.as_deref(), other.provider_ids.as_deref())
+        && (other.when.is_none() || filter.when == other.when)
 }
 
 fn types(filter: &Filter, other: &Filter) -> bool {

@@ -1,9 +1,9 @@
-//! Filters: which events somebody wants. Type patterns with `*` and `**`, and conditions on the envelope that must all hold.
+//! Filters: which events somebody wants. Type patterns with `*` and `**`, conditions on the envelope, and one in CEL: all must hold.
 //! Finding the filters that match an event without asking each is the type index's.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, EventType, EventTypeError, Severity};
+use super::{Condition, ConditionError, Event, EventType, EventTypeError, Severity};
 use crate::catalogue;
 
 /// A pattern over event types: `task:*` (one segment), `task:**` (any depth), `*:failed`, `**`.
@@ -22,6 +22,9 @@ pub enum FilterError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Its condition is none.
+    #[error("when: {0}")]
+    When(#[from] ConditionError),
 }
 
 impl Pattern {
@@ -121,6 +124,9 @@ pub struct Filter {
     pub task_ids: Option<Vec<String>>,
     /// Any of these providers.
     pub provider_ids: Option<Vec<String>>,
+    /// What must hold besides, in CEL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Condition>,
 }
 
 impl Filter {
@@ -149,6 +155,7 @@ impl Filter {
             && listed(&self.workflow_ids, event.workflow_id.as_deref())
             && listed(&self.task_ids, event.task_id.as_deref())
             && listed(&self.provider_ids, event.provider_id.as_deref())
+            && self.when.as_ref().is_none_or(|condition| condition.holds(event))
     }
 
     /// Whether all conditions hold.

@@ -1,6 +1,7 @@
 //! The event envelope: the one shape of every fact, from any edge to the log and back.
 //! What an edge may send is `incoming`'s; which types exist is the catalogue's.
 
+mod condition;
 mod event_type;
 mod filter;
 mod incoming;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::{
+    condition::{CONDITION_BYTES, CONDITION_PAYLOAD_BYTES, CONDITION_STEPS, Condition, ConditionError},
     event_type::{EventType, EventTypeError, MAX_EVENT_TYPE_BYTES},
     filter::{Filter, FilterError, Pattern},
     incoming::{DRAFT_FIELDS, EnvelopeLimits, Incoming, Rejection, RejectionKind},
@@ -153,8 +155,6 @@ impl Event {
         Position { sequence: self.sequence_number, part: self.part }
     }
 
-    /// The narration that led to this fact, each as an event of its own, and the fact last.
-    pub fn expand(&self) -> impl Iterator<Item = Event> + '_ {
     /// Bytes of its texts, the id as people write it: what a guest is charged for being handed it.
     pub fn text_bytes(&self) -> u64 {
         let optional = [&self.causation_id, &self.workflow_id, &self.task_id, &self.provider_id];
@@ -164,6 +164,8 @@ impl Event {
         (texts + optional + metadata + uuid::fmt::Hyphenated::LENGTH) as u64
     }
 
+    /// The narration that led to this fact, each as an event of its own, and the fact last.
+    pub fn expand(&self) -> impl Iterator<Item = Event> + '_ {
         self.narration.events(self).chain(std::iter::once(self.clone()))
     }
 }

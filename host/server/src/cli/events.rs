@@ -54,6 +54,9 @@ struct ListArgs {
     /// Of these providers.
     #[arg(long, alias = "provider")]
     provider_id: Vec<String>,
+    /// For which this holds, in CEL: `event.payload.amount > 100`.
+    #[arg(long, value_name = "CONDITION")]
+    when: Option<String>,
     /// Recorded then or later: 2026-01-31T10:30:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -112,7 +115,7 @@ impl ListArgs {
         for (name, values) in lists {
             pairs.extend(values.iter().map(|value| (name.to_owned(), value.clone())));
         }
-        for (name, value) in [("severity", &self.severity), ("since", &self.since), ("until", &self.until)] {
+        for (name, value) in [("severity", &self.severity), ("when", &self.when), ("since", &self.since), ("until", &self.until)] {
             pairs.extend(value.iter().map(|value| (name.to_owned(), value.clone())));
         }
         if self.no_narration {

@@ -163,9 +163,7 @@ impl events::Host for State {
             self.core.not_granted_key("looking into the log (events.query)", "query", "true");
             return Ok(Err(Refusal::NotGranted));
         };
-        let Some(filter) = Some(filter).filter(|filter| filter.when.is_none()).and_then(|filter| convert::filter(filter).ok()) else {
-            return Ok(Err(Refusal::Invalid));
-        };
+        let Ok(filter) = convert::filter(filter) else { return Ok(Err(Refusal::Invalid)) };
         let through = self.sees_through();
         let limit = limit.min(self.core.limits.query_events);
         let wanted = ModelFilter { event_types: Some(filter.event_types.clone().unwrap_or_else(|| granted.clone())), ..filter };

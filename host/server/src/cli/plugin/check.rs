@@ -122,6 +122,7 @@ fn wants(filter: &Filter) -> String {
         ("about", &filter.provider_ids),
     ];
     parts.extend(lists.iter().filter_map(|(word, list)| Some(format!("{word} {}", list.as_ref()?.join(", ")))));
+    parts.extend(filter.when.as_ref().map(|condition| format!("when {}", condition.as_str())));
     parts.join("; ")
 }
 
