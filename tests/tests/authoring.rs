@@ -148,6 +148,15 @@ fn stock_in_rust_steers_watches_and_works() {
     assert_eq!(host.plugin("stock")["faults"], 0);
 }
 
+/// The result of the workflow of one task that a trigger has started.
+fn started_by_an_event(host: &Host, method: &str) -> Value {
+    let of_it = |event: &Value| event["payload"]["name"].as_str().is_some_and(|name| name.starts_with(method));
+    let started = host.wait_for("type=workflow:submitted", of_it);
+    let view = host.ended(started["workflow_id"].as_str().unwrap_or_default());
+    assert_eq!(view["status"], "completed", "{view}");
+    view["tasks"][0]["result"].clone()
+}
+
 #[test]
 fn moderation_in_python_steers_watches_and_works() {
     let site = Site::new();
@@ -165,6 +174,9 @@ fn moderation_in_python_steers_watches_and_works() {
     assert_eq!(task(&host, "moderation/score", &json!({"text": "Plain balderdash"}))["masked"], 1);
     let failed = task(&host, "moderation/score", &json!({}));
     assert_eq!((&failed["code"], &failed["message"]), (&json!("invalid-parameters"), &json!("there is no text")), "{failed}");
+
+    host.publish(&json!({"event_type": "comment:reported", "source_component": "forum", "payload": {"text": "SO RUDE"}})).expect(201);
+    assert_eq!(started_by_an_event(&host, "moderation/review"), json!({"words": 2, "shouting": 1.0, "masked": 0}));
 
     // An exception is a fault by its own name, and its traceback is in the host's log.
     let broken = host.publish(&json!({"event_type": "comment:posted", "source_component": "forum", "payload": {"txt": ""}}));
@@ -193,6 +205,11 @@ fn pricing_in_javascript_steers_watches_and_works() {
     eventually("the revenue", || (site.kv_number("pricing", "revenue") == 2_936).then_some(()));
     assert_eq!(task(&host, "pricing/quote", &json!({"item": "coffee"})), json!({"item": "coffee", "count": 1, "amount": 7}));
     assert_eq!(task(&host, "pricing/quote", &json!({"item": "gold"}))["code"], "no-price");
+
+    for item in ["tea", "gold"] {
+        host.publish(&json!({"event_type": "quote:asked", "source_component": "shop", "payload": {"item": item}})).expect(201);
+    }
+    assert_eq!(started_by_an_event(&host, "pricing/quotes"), json!([3.6, null]), "one start for both");
 
     // No text, and no number either.
     assert_eq!(publish(json!({"item": {"toString": 1, "valueOf": 1}})).status, 201, "by on_fault, it goes on without");

@@ -36,6 +36,37 @@ fn sim() -> Site {
 }
 
 #[test]
+fn an_event_starts_a_workflow_by_a_trigger() {
+    let site = Site::new();
+    site.plugin("reactor", guests::build().bytes("reactor"), "[grants]\npublish = ['workflow:submit']\n");
+    site.plugin("neighbour", guests::build().bytes("neighbour"), "");
+    let host = site.start();
+    let publish = |event_type: &str, number: i64| {
+        host.publish(&json!({"event_type": event_type, "source_component": "test", "payload": {"number": number}})).expect(201)
+    };
+    let started = |name: &str| {
+        let submitted = host.wait_for("type=workflow:submitted", |event| event["payload"]["name"] == name);
+        host.ended(submitted["workflow_id"].as_str().unwrap_or_default())
+    };
+    publish("case:came", 0);
+    publish("case:came", 7);
+    let view = started("reactor/each by reactor");
+    assert_eq!((&view["status"], &task(&view, "run")["result"]["event"]["payload"]["number"]), (&json!("completed"), &json!(7)), "{view}");
+    for number in 1..=5 {
+        publish("case:noise", number);
+    }
+    let burst = task(&started("reactor/burst by reactor"), "run")["result"].clone();
+    let numbers: Vec<i64> =
+        burst["events"].as_array().into_iter().flatten().filter_map(|event| event["payload"]["number"].as_i64()).collect();
+    assert_eq!((numbers, &burst["passed_over"]), (vec![3, 4, 5], &json!(2)), "{burst}");
+    // Another plugin's method, once in an hour: at the first, and at those that were read together with it.
+    let echoed = task(&started("neighbour/echo by reactor"), "run")["result"].clone();
+    assert_eq!(echoed["event"]["payload"]["number"].as_i64(), echoed["passed_over"].as_i64().map(|over| over + 1), "{echoed}");
+    // The filter's condition holds for one of two, and each burst is one start.
+    assert_eq!(host.events("type=workflow:submitted").len(), 3);
+}
+
+#[test]
 fn a_file_is_submitted_waited_for_and_shown() {
     let site = sim();
     let host = site.start();

@@ -43,5 +43,14 @@ export default plugin({
         return { item, count: count ?? 1, amount };
       },
     },
+    "pricing/quotes": {
+      summary: "What was asked for since the last answer, in one.",
+      run({ events: asked }) {
+        return asked.map(({ payload: { item, count } }) => cost(settings.get("prices", {}), item, count));
+      },
+    },
   },
+
+  // Nobody has to call it: a burst of questions starts it, once it is over.
+  triggers: [{ method: "pricing/quotes", events: ["quote:asked"], debounceMs: 1000, batchMax: 10 }],
 });

@@ -39,6 +39,15 @@ def score(parameters: dict, task: Task) -> dict:
     return {"words": len(text.split()), "shouting": round(shouting(text), 2), "masked": masked.count(MASK)}
 
 
+@plugin.method("moderation/review", "Reads a comment again that somebody has reported.")
+def review(parameters: dict, task: Task) -> dict:
+    return score(parameters["event"]["payload"], task)
+
+
+# Nobody has to ask for it: the event starts it.
+plugin.trigger("moderation/review", "comment:reported")
+
+
 def shouting(text: str) -> float:
     """The share of capitals among the letters."""
     letters = [character for character in text if character.isalpha()]

@@ -38,12 +38,12 @@ use crate::{
     host_side::HostSide,
     identity::Identity,
     latency::Latencies,
-    observers::Stretches,
     options::EngineOptions,
     roster::{Roster, slot_of},
     runs::Runs,
     sightings::Onlooker,
     slot::PluginStatus,
+    stretch::Stretches,
     subscription::Subscription,
     tasks::{OnStop, Stopping, Tasks},
     workflows::{LoopSender, Message, WorkflowLoop},
@@ -443,6 +443,7 @@ impl Shared {
         if info.roles.observer {
             self.start_observer(&info.name);
         }
+        self.start_triggers(&slot);
     }
 
     fn remove(&self, name: &str, reason: &str) -> bool {

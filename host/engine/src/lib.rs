@@ -25,8 +25,10 @@ mod roster;
 mod runs;
 mod sightings;
 mod slot;
+mod stretch;
 mod subscription;
 mod tasks;
+mod triggers;
 mod workflows;
 
 pub use self::{

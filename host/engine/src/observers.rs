@@ -2,8 +2,6 @@
 //! The cursor, the kv writes and the publishes of a batch go into one commit: what an observer counts, it counts once. The cursor of a batch
 //! that changed nothing is written down a little later: handed over again after a crash, it changes nothing twice.
 
-mod stretch;
-
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
@@ -16,8 +14,6 @@ use trackside_store::{AppendError, Batch, Entry, Flush};
 
 use tokio::{sync::oneshot, time::Instant};
 
-use self::stretch::Stretch;
-pub(crate) use self::stretch::Stretches;
 use crate::{
     calls::NotCalled,
     clock,
@@ -25,6 +21,7 @@ use crate::{
     guest_threads::Overloaded,
     outbox,
     slot::Slot,
+    stretch::Stretch,
     tasks::{CutOnDrop, OnStop},
 };
 
@@ -93,7 +90,7 @@ impl Shared {
         if !self.reading.lock().insert(name.clone()) {
             return;
         }
-        let cursor = self.first_cursor(name);
+        let cursor = self.first_cursor(&cursor_key(name));
         let (shared, name) = (self.clone(), name.clone());
         self.tasks.spawn(format!("observer {name}"), OnStop::Drain, async move {
             shared.clone().read_for(&name, cursor).await;
@@ -106,25 +103,24 @@ impl Shared {
         });
     }
 
-    /// Where it was; a new observer begins with what comes from now on, and that is written down: what comes before its first delivery
-    /// is not lost if the host ends there.
-    fn first_cursor(&self, name: &Text) -> Position {
-        let key = cursor_key(name);
+    /// Where a reader was; a new one begins with what comes from now on, and that is written down: what comes before its first delivery is not lost
+    /// if the host ends there.
+    pub(crate) fn first_cursor(&self, key: &str) -> Position {
         // What its last reader released may still be on its way to the disk, where cursors are read from.
         if let Ok(barrier) = self.store.append(Batch::default(), Flush::Now) {
             // A poisoned store is told of by whoever appends next.
             let _ = barrier.ticket.wait();
         }
-        let stored = self.store.cursor(&key).unwrap_or_else(|error| {
-            tracing::error!(observer = &**name, "its cursor cannot be read: {error}");
+        let stored = self.store.cursor(key).unwrap_or_else(|error| {
+            tracing::error!(cursor = key, "a cursor cannot be read: {error}");
             None
         });
         if let Some(cursor) = stored {
             return cursor;
         }
         let cursor = Position::end_of(self.store.appended());
-        if let Err(error) = self.store.append(Batch { cursors: vec![(key, cursor)], ..Batch::default() }, Flush::Lazy) {
-            tracing::error!(observer = &**name, "its cursor is not taken: {error}");
+        if let Err(error) = self.store.append(Batch { cursors: vec![(key.to_owned(), cursor)], ..Batch::default() }, Flush::Lazy) {
+            tracing::error!(cursor = key, "a cursor is not taken: {error}");
         }
         cursor
     }

@@ -9,6 +9,7 @@ use crate::{
     event::{Filter, Pattern},
     outside::SecretGrant,
     plugin::{FolderGrant, Grants, Limits, PluginInfo},
+    trigger::Trigger,
 };
 
 mod narrower;
@@ -47,6 +48,7 @@ impl CapabilityDiff {
         diff.roles(before, after);
         diff.steering(before, after);
         diff.work(before, after);
+        diff.triggers(before, after);
         diff.imports(before, after);
         diff.grants(&before.grants, &after.grants);
         diff.limits(&before.limits, &after.limits);
@@ -90,6 +92,12 @@ impl CapabilityDiff {
             // With `fail`, its faults hold other people's work.
             self.changed("on_fault", before.on_fault, after.on_fault, after.on_fault > before.on_fault);
         }
+    }
+
+    /// What it has done at events that nobody asks it about.
+    fn triggers(&mut self, before: &PluginInfo, after: &PluginInfo) {
+        let grows = after.triggers.iter().any(|new| !before.triggers.iter().any(|old| calmer(new, old)));
+        self.changed("triggers", triggers_text(&before.triggers), triggers_text(&after.triggers), grows);
     }
 
     fn filter(&mut self, what: &str, before: &Filter, after: &Filter) {
@@ -239,6 +247,25 @@ fn patterns_text(patterns: Option<&[Pattern]>) -> String {
 
 fn folders_text(folders: &[FolderGrant]) -> String {
     listed(&folders.iter().map(|folder| format!("{} as {}", folder.path.display(), folder.guest)).collect::<Vec<_>>())
+}
+
+/// Whether a trigger starts nothing that another one does not start, and no more often.
+fn calmer(trigger: &Trigger, other: &Trigger) -> bool {
+    trigger.method == other.method
+        && narrower(&trigger.filter, &other.filter)
+        && trigger.debounce_ms >= other.debounce_ms
+        && trigger.throttle_ms >= other.throttle_ms
+        && trigger.batch_max >= other.batch_max
+}
+
+fn triggers_text(triggers: &[Trigger]) -> String {
+    let pause = |name: &str, pause_ms: Option<u64>| pause_ms.map_or_else(String::new, |pause_ms| format!(", {name} {pause_ms} ms"));
+    let text = |trigger: &Trigger| {
+        let (method, filter) = (&trigger.method, filter_text(&trigger.filter));
+        let (debounce, throttle) = (pause("debounce", trigger.debounce_ms), pause("throttle", trigger.throttle_ms));
+        format!("{method} at {filter}, {} at a time{debounce}{throttle}", trigger.batch_max)
+    };
+    listed(&triggers.iter().map(text).collect::<Vec<_>>())
 }
 
 fn filter_text(filter: &Filter) -> String {

@@ -16,4 +16,5 @@ pub mod ports;
 pub mod retry;
 pub mod text;
 pub mod time;
+pub mod trigger;
 pub mod workflow;

@@ -9,6 +9,7 @@ use crate::{
     event::{Filter, Pattern, Text},
     json::Json,
     outside::{HttpGrant, SecretGrant},
+    trigger::Trigger,
 };
 
 /// How the import begins by which a component sends requests.
@@ -316,6 +317,8 @@ pub struct PluginInfo {
     pub batches: bool,
     /// Kinds of task for its worker.
     pub methods: Vec<Method>,
+    /// What events start by themselves: each method once.
+    pub triggers: Vec<Trigger>,
     /// Instances that work at a time.
     pub workers: u32,
     /// How much a call may use.

@@ -215,6 +215,11 @@ impl Plugins {
         }
     }
 
+    /// Compiles what stands there while it has yet to settle.
+    fn compile_ahead(&self, name: &str) {
+        self.host.compile_ahead(name);
+    }
+
     /// The same, if the files are others than those that were looked at last, and were whole: `still_as_seen` is asked once they are read.
     /// `None`: nothing is to be done, or not yet.
     pub fn reload_if_changed(&self, engine: &Engine, name: &str, still_as_seen: impl FnOnce() -> bool) -> Option<Changed> {

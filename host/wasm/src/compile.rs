@@ -20,6 +20,10 @@ use crate::{
 
 /// How much nicer than the host the child is: publishers go before compilers.
 const NICE: i32 = 10;
+/// Threads that the child compiles on, where there are so many cores. They are as nice as it is.
+const THREADS: u64 = 2;
+/// Where rayon, which spreads the functions over them, is told how many.
+const THREADS_VARIABLE: &str = "RAYON_NUM_THREADS";
 /// Bytes of the child's complaint that are kept.
 const COMPLAINT_BYTES: usize = 4 << 10;
 /// Longest time between two looks at whether the child has ended.
@@ -75,6 +79,7 @@ pub(crate) fn in_child(
         .arg(limits.memory_bytes.to_string())
         .arg(limits.timeout_ms.to_string())
         .env_clear()
+        .env(THREADS_VARIABLE, threads().to_string())
         .stdin(Stdio::from(input.file.try_clone().map_err(failed)?))
         .stdout(Stdio::from(output.file.try_clone().map_err(failed)?))
         .stderr(Stdio::piped())
@@ -91,6 +96,10 @@ pub(crate) fn in_child(
         }
         Some(status) => Err(of_status(status, limits, complaint)),
     }
+}
+
+fn threads() -> u64 {
+    thread::available_parallelism().map_or(1, |cores| cores.get() as u64).min(THREADS)
 }
 
 fn of_status(status: ExitStatus, limits: &CompileLimits, complaint: String) -> CompileError {
@@ -137,7 +146,7 @@ const BROKEN: u8 = 4;
 /// What the compiling process runs: reads a component from standard input, writes machine code to standard output, complaints to
 /// standard error. `args` are the two that the host appends to [`CompilerCommand::args`]: bytes of memory, milliseconds.
 ///
-/// One thread, nice, and under limits that the process sets for itself before it reads the first byte.
+/// Few threads, nice, and under limits that the process sets for itself before it reads the first byte.
 pub fn compile_child_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match compile(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -169,7 +178,7 @@ fn compile(args: impl IntoIterator<Item = OsString>) -> Result<(), (u8, String)>
 fn confine(memory_bytes: u64, timeout_ms: u64) -> io::Result<()> {
     set_limit(libc::RLIMIT_AS, memory_bytes)?;
     // The parent's clock is the limit; this one holds if the parent is gone.
-    set_limit(libc::RLIMIT_CPU, timeout_ms.div_ceil(1_000) + 1)?;
+    set_limit(libc::RLIMIT_CPU, THREADS * timeout_ms.div_ceil(1_000) + 1)?;
     set_limit(libc::RLIMIT_CORE, 0)?;
     // SAFETY: the call takes numbers only. That it may fail for want of rights is no harm.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };

@@ -9,6 +9,7 @@ use trackside_model::{
     plugin::{EffectClass, Grants, Limits, Method, OUTGOING_HTTP, OnFault, Roles},
     ports::{CallReport, HostCalls},
     time::Timestamp,
+    trigger::{MOST_EVENTS, MOST_PAUSE_MS, Trigger},
 };
 use wasmtime::component::InstancePre;
 
@@ -34,6 +35,9 @@ use crate::{
 /// Place in the control chain of a handler that names none.
 const DEFAULT_PRIORITY: i32 = 100;
 
+/// The command that starts workflows.
+pub(crate) const SUBMIT: &str = "workflow:submit";
+
 /// What a plugin says of itself, checked.
 #[derive(Debug)]
 pub(crate) struct Described {
@@ -46,6 +50,7 @@ pub(crate) struct Described {
     pub(crate) critical: bool,
     pub(crate) memoryless: bool,
     pub(crate) methods: Vec<Method>,
+    pub(crate) triggers: Vec<Trigger>,
     /// Fuel that saying it took.
     pub(crate) fuel: u64,
 }
@@ -123,13 +128,11 @@ async fn call_describe_waiting(role: &Role<Describing>, now: Timestamp) -> CallR
 }
 
 fn check(about: About, roles: Roles, fuel: u64) -> Result<Described, LoadProblem> {
-    if let Some(trigger) = about.triggers.first() {
-        return Err(LoadProblem::NotYet { what: format!("the trigger of {}", trigger.method), feature: "triggers" });
-    }
     let described = Described {
         observes: filter("observes", about.observes)?,
         controls: filter("controls", about.controls)?,
         methods: methods(about.methods, roles)?,
+        triggers: triggers(about.triggers)?,
         display_name: about.name,
         display_version: about.version,
         summary: about.summary,
@@ -145,6 +148,46 @@ fn check(about: About, roles: Roles, fuel: u64) -> Result<Described, LoadProblem
 fn filter(what: &'static str, filter: Option<types::Filter>) -> Result<Filter, LoadProblem> {
     let Some(filter) = filter else { return Ok(Filter::default()) };
     convert::filter(filter).map_err(|error| LoadProblem::Description(format!("filter `{what}`: {error}")))
+}
+
+/// Triggers that an instance may name.
+const MOST_TRIGGERS: usize = 64;
+
+fn triggers(triggers: Vec<description::Trigger>) -> Result<Vec<Trigger>, LoadProblem> {
+    let wrong = |message: String| Err(LoadProblem::Description(message));
+    if triggers.len() > MOST_TRIGGERS {
+        return wrong(format!("it names {} triggers, {MOST_TRIGGERS} are allowed", triggers.len()));
+    }
+    let mut checked: Vec<Trigger> = Vec::new();
+    for trigger in triggers {
+        let method = trigger.method;
+        if !is_method_name(&method) {
+            return wrong(format!("the trigger of '{method}': a method is of the form namespace/name, with a-z, 0-9, '_', '.' and '-'"));
+        }
+        if checked.iter().any(|other| *other.method == *method) {
+            return wrong(format!("the trigger of '{method}' stands twice: one filter may name many types"));
+        }
+        if [trigger.debounce_ms, trigger.throttle_ms].into_iter().flatten().any(|pause_ms| pause_ms == 0 || pause_ms > MOST_PAUSE_MS) {
+            return wrong(format!("the trigger of '{method}': a pause has 1 to {MOST_PAUSE_MS} milliseconds"));
+        }
+        let batch_max = trigger.batch_max.unwrap_or(1);
+        if batch_max == 0 || batch_max > MOST_EVENTS {
+            return wrong(format!("the trigger of '{method}': batch_max is 1 to {MOST_EVENTS}"));
+        }
+        let filter = convert::filter(trigger.filter)
+            .map_err(|error| LoadProblem::Description(format!("the filter of the trigger of '{method}': {error}")))?;
+        let (debounce_ms, throttle_ms) = (trigger.debounce_ms, trigger.throttle_ms);
+        checked.push(Trigger { filter, method: Text::from(method), debounce_ms, throttle_ms, batch_max });
+    }
+    Ok(checked)
+}
+
+/// Those of a plugin's triggers that it may have: of its own methods, and of others' if it may submit workflows.
+pub(crate) fn may_trigger(described: &Described, grants: &Grants) -> (Vec<Trigger>, Vec<Text>) {
+    let may_submit = grants.publish.iter().flatten().any(|pattern| pattern.matches(SUBMIT));
+    let is_own = |trigger: &Trigger| described.methods.iter().any(|method| method.name == trigger.method);
+    let (granted, others): (Vec<_>, Vec<_>) = described.triggers.iter().cloned().partition(|trigger| may_submit || is_own(trigger));
+    (granted, others.into_iter().map(|trigger| trigger.method).collect())
 }
 
 fn methods(methods: Vec<description::Method>, roles: Roles) -> Result<Vec<Method>, LoadProblem> {

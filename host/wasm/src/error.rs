@@ -110,14 +110,6 @@ pub enum LoadProblem {
     /// What it says of itself cannot be.
     #[error("describes itself wrongly: {0}")]
     Description(String),
-    /// What it says of itself is not built yet.
-    #[error("{what} in its description: this version of the host does not offer {feature} yet; build the plugin without it")]
-    NotYet {
-        /// Where it stands.
-        what: String,
-        /// What it asks for.
-        feature: &'static str,
-    },
     /// The settings grant folders to roles that cannot use them.
     #[error("is granted folders, which only workers can read; remove the [[grants.folders]] from its settings file")]
     FoldersWithoutWorker,

@@ -31,7 +31,7 @@ use crate::{
     plugin::Plugin,
     pool::{AsyncPool, Pool},
     secrets::Secrets,
-    settings::{Settings, SettingsError},
+    settings::{Settings, SettingsError, grant_line},
     spot_check::SpotChecks,
     state::{Core, State},
 };
@@ -135,6 +135,21 @@ impl PluginHost {
         Ok(Arc::new(plugin))
     }
 
+    /// Compiles the component as it stands there at this moment, so that loading it finds it in the cache. What is wrong with it, loading says; a
+    /// component that carries a language runtime, which takes seconds, is left to that as well.
+    pub fn compile_ahead(&self, name: &str) {
+        let files = directory::files_of(&self.options.plugin_dir, name);
+        let Ok(bytes) = self.read_bytes(name) else { return };
+        if bytes.component.len() >= RUNTIME_COMPONENT_BYTES {
+            return;
+        }
+        if let Ok(source) = self.look_through(&files, bytes)
+            && source.settings.enabled != Some(false)
+        {
+            let _ = self.machine_code(name, &source);
+        }
+    }
+
     /// Reads both files, once each: what is checked is what is used.
     pub(crate) fn read(&self, files: &PluginFile) -> Result<Source, LoadError> {
         self.look_through(files, self.bytes_of(files)?)
@@ -195,6 +210,15 @@ impl PluginHost {
         let asynchronous = link(EngineKind::Asynchronous, roles.worker || waits)?;
         let described = self.describe(&name, synchronous.as_ref(), asynchronous.as_ref(), &limits, source).map_err(component)?;
         let settings = &source.settings;
+        let (mut triggers, not_granted) = describe::may_trigger(&described, &grants);
+        if settings.triggers == Some(false) {
+            triggers.clear();
+        } else {
+            for method in not_granted {
+                let what = format!("starting {method}, which is another plugin's, at events (a trigger)");
+                self.calls.not_granted(&name, &what, &grant_line("publish", &format!("[\"{}\"]", describe::SUBMIT)));
+            }
+        }
         let info = PluginInfo {
             version: source.version,
             settings: source.settings_digest,
@@ -209,6 +233,7 @@ impl PluginHost {
             on_fault: describe::on_fault(settings, &described),
             batches: describe::may_batch(&source.outline, roles, &grants, settings.fresh),
             methods: described.methods.clone(),
+            triggers,
             workers: settings.workers.unwrap_or(1),
             breaker: settings.breaker(),
             allow_growth: settings.allow_growth,

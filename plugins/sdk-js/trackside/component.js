@@ -12,6 +12,9 @@ const STACK_LINES = 12;
 
 const orNull = (value) => (value === undefined ? null : value);
 
+/** A number as the contract has those of 64 bits. */
+const wide = (value) => (value === undefined ? null : BigInt(value));
+
 /** The exports of the component. */
 export function component(author, roles, imports) {
   check(author, roles);
@@ -86,7 +89,13 @@ function about(author) {
       parameters: schema(method.parameters),
       returns: schema(method.returns),
     })),
-    triggers: [],
+    triggers: author.triggers.map((trigger) => ({
+      filter: filterOf(trigger) ?? filterToWit({}),
+      method: trigger.method,
+      debounceMs: wide(trigger.debounceMs),
+      throttleMs: wide(trigger.throttleMs),
+      batchMax: orNull(trigger.batchMax),
+    })),
   };
 }
 

@@ -117,6 +117,19 @@ export interface Definition {
   observer?: Wants & { observe(events: Event[], delivery: Delivery): void };
   /** A worker's methods, by `namespace/name`. */
   methods?: { [name: string]: Method };
+  /** What events start by themselves: a workflow of one task, which is given the event as `event`, or several as `events`. */
+  triggers?: Trigger[];
+}
+
+/** Events that start a method, this plugin's or, where it may submit workflows, another's. */
+export interface Trigger extends Wants {
+  method: string;
+  /** Wait until no further event has come for this long: a burst is one start. */
+  debounceMs?: number;
+  /** At most one start in this long. */
+  throttleMs?: number;
+  /** At most this many events a start; 1 if it is not given. */
+  batchMax?: number;
 }
 
 export declare function plugin<D extends Definition>(definition: D): Readonly<D>;

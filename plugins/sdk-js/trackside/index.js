@@ -9,7 +9,7 @@ export { Signal } from "./signal.js";
 
 /** A plugin: the default export of the project's main module. Gives what it was given, checked. */
 export function plugin(definition) {
-  const known = ["name", "version", "summary", "priority", "critical", "memoryless", "control", "observer", "methods"];
+  const known = ["name", "version", "summary", "priority", "critical", "memoryless", "control", "observer", "methods", "triggers"];
   const unknown = Object.keys(definition).find((key) => !known.includes(key));
   if (unknown !== undefined) throw new TypeError(`plugin: unknown key '${unknown}'; known are ${known.join(", ")}`);
   if (typeof definition.name !== "string") throw new TypeError("plugin: it needs a name");
@@ -22,5 +22,5 @@ export function plugin(definition) {
     const part = where.split(".")[0].split("[")[0];
     if (definition[part] && typeof given !== "function") throw new TypeError(`plugin: ${where} is no function`);
   }
-  return Object.freeze({ version: "", summary: "", critical: false, memoryless: false, methods: {}, ...definition });
+  return Object.freeze({ version: "", summary: "", critical: false, memoryless: false, methods: {}, triggers: [], ...definition });
 }

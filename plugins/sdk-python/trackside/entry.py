@@ -67,7 +67,12 @@ class Description:
             the.critical,
             the.memoryless,
             methods,
-            [],
+            [
+                description.Trigger(
+                    events.to_wit(trigger.filter), trigger.method, trigger.debounce_ms, trigger.throttle_ms, trigger.batch_max
+                )
+                for trigger in the.triggers
+            ],
         )
 
 

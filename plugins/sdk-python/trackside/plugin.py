@@ -34,6 +34,17 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class Trigger:
+    """Events that start a method by themselves: a workflow of one task, which is given the event as `event`, or several as `events`."""
+
+    filter: Filter
+    method: str
+    debounce_ms: int | None = None
+    throttle_ms: int | None = None
+    batch_max: int | None = None
+
+
+@dataclass(frozen=True)
 class Method:
     """One kind of task: its name, what it is for, and the function that does it."""
 
@@ -59,6 +70,7 @@ class Plugin:
     watches: Observe | None = field(default=None, init=False)
     observes: Filter | None = field(default=None, init=False)
     methods: dict[str, Method] = field(default_factory=dict, init=False)
+    triggers: list[Trigger] = field(default_factory=list, init=False)
 
     def control(self, *event_types: str, filter: Filter | None = None) -> Callable[[C], C]:
         """Makes a function the control handler: for events of these types (patterns such as `order:*`), or by a whole filter; with
@@ -95,6 +107,20 @@ class Plugin:
             return function
 
         return decorate
+
+    def trigger(
+        self,
+        method: str,
+        *event_types: str,
+        filter: Filter | None = None,
+        debounce_ms: int | None = None,
+        throttle_ms: int | None = None,
+        batch_max: int | None = None,
+    ) -> None:
+        """Has events start a method, this plugin's or, where it may submit workflows, another's. `debounce_ms`: once no further event has
+        come for so long; `throttle_ms`: once in so long; `batch_max`: with so many events a start."""
+        wanted = filter_of(event_types, filter) or Filter()
+        self.triggers.append(Trigger(wanted, method, debounce_ms, throttle_ms, batch_max))
 
     def roles(self) -> list[str]:
         """The roles that it has functions for."""

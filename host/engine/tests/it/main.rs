@@ -13,4 +13,5 @@ mod stop;
 mod stories;
 mod support;
 mod swaps;
+mod triggers;
 mod workflows;

@@ -27,6 +27,7 @@ fn plugin() -> PluginInfo {
         on_fault: OnFault::Proceed,
         batches: false,
         methods: vec![method("p/run")],
+        triggers: Vec::new(),
         workers: 1,
         limits: Limits::for_roles(roles),
         grants: Grants::default(),

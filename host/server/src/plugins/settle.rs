@@ -36,12 +36,14 @@ pub(super) struct Settle {
     pause: Duration,
     known: Look,
     moving: BTreeMap<String, (Pair, Instant)>,
+    /// The components of those that were given out to be compiled.
+    compiling: BTreeMap<String, FileMark>,
 }
 
 impl Settle {
     /// `known` is what was there when everything was taken up.
     pub(super) fn new(pause: Duration, known: Look) -> Self {
-        Self { pause, known, moving: BTreeMap::new() }
+        Self { pause, known, moving: BTreeMap::new(), compiling: BTreeMap::new() }
     }
 
     /// Takes a look, and gives those that have settled to something else than was known. `open` are the names of those of which a file is
@@ -74,6 +76,22 @@ impl Settle {
             }
         }
         settled
+    }
+
+    /// Those on their way whose component can be compiled meanwhile: it is another one, nobody is writing it, and each is given once.
+    pub(super) fn take_compilable(&mut self, open: &BTreeSet<String>) -> Vec<String> {
+        self.compiling.retain(|name, _| self.moving.contains_key(name));
+        let mut given = Vec::new();
+        for (name, (pair, _)) in &self.moving {
+            let Some(component) = pair.component.filter(|_| !open.contains(name)) else { continue };
+            if self.known.get(name).is_some_and(|known| known.component == pair.component) {
+                continue;
+            }
+            if self.compiling.insert(name.clone(), component) != Some(component) {
+                given.push(name.clone());
+            }
+        }
+        given
     }
 
     /// Whether something is on its way: the next look must be soon.
@@ -151,6 +169,21 @@ mod tests {
         // An editor that removes and writes anew.
         assert_eq!(desk.at(60, &[("b", 1, 0)]), ["a"]);
         assert!(!desk.settle.is_moving());
+    }
+
+    #[test]
+    fn a_component_is_given_to_be_compiled_once_while_it_settles() {
+        let mut desk = Desk::new(&[("a", 1, 1), ("b", 1, 0)]);
+        desk.at(0, &[("a", 2, 1), ("b", 1, 2)]);
+        let open = BTreeSet::new();
+        assert_eq!(desk.settle.take_compilable(&open), ["a"], "only settings of the other were changed");
+        assert!(desk.settle.take_compilable(&open).is_empty(), "once");
+        desk.at(10, &[("a", 3, 1), ("b", 1, 2)]);
+        assert!(desk.settle.take_compilable(&BTreeSet::from(["a".to_owned()])).is_empty(), "somebody is writing it");
+        assert_eq!(desk.settle.take_compilable(&open), ["a"], "another one");
+        assert_eq!(desk.at(70, &[("a", 3, 1), ("b", 1, 2)]), ["a", "b"]);
+        desk.at(80, &[("b", 1, 2)]);
+        assert!(desk.settle.take_compilable(&open).is_empty(), "it is gone");
     }
 
     #[test]

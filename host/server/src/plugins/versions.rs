@@ -273,6 +273,7 @@ mod tests {
             on_fault: OnFault::Proceed,
             batches: false,
             methods: Vec::new(),
+            triggers: Vec::new(),
             workers: 1,
             limits: Limits::for_roles(Roles::default()),
             grants: Grants::default(),

@@ -79,6 +79,12 @@ impl Watch {
                 let _turn = plugins.turn().await;
                 tokio::task::block_in_place(|| self.take_up(&engine, &plugins, &name, seen));
             }
+            let coming = self.settle.take_compilable(&self.hints.open_names());
+            if !coming.is_empty() {
+                // The pause is spent on it, and what has changed meanwhile is seen by the next look.
+                tokio::task::block_in_place(|| coming.iter().for_each(|name| plugins.compile_ahead(name)));
+                continue;
+            }
             let pause = if self.settle.is_moving() { self.pauses.settle / 4 + Duration::from_millis(1) } else { self.pauses.rescan };
             tokio::select! {
                 () = self.hints.look.notified() => {}

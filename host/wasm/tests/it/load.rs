@@ -1,6 +1,7 @@
 //! Each way in which loading fails, in words that say what, where and what to do; the report of `check_file`.
 
 use expect_test::{Expect, expect};
+use trackside_model::ports::Guest;
 
 use crate::support::Bench;
 
@@ -14,6 +15,21 @@ fn refused(name: &str, settings: &str, expected: Expect) {
     let bench = Bench::new();
     let result = bench.try_load(name, settings).map(|_| ());
     check(&bench, result, expected);
+}
+
+#[test]
+fn triggers_are_of_own_methods_and_of_others_by_a_grant() {
+    let bench = Bench::new();
+    let names = |guest: &dyn Guest| guest.info().triggers.iter().map(|trigger| trigger.method.to_string()).collect::<Vec<_>>();
+    let guest = bench.load("reactor", "");
+    assert_eq!(names(&*guest), ["reactor/each", "reactor/burst"]);
+    let burst = &guest.info().triggers[1];
+    assert_eq!((burst.debounce_ms, burst.throttle_ms, burst.batch_max), (Some(1_000), None, 3));
+    assert_eq!(guest.info().triggers[0].filter.when.as_ref().unwrap().as_str(), "event.payload.number > 0");
+    let told = ("starting neighbour/echo, which is another plugin's, at events (a trigger)", "[grants]\npublish = [\"workflow:submit\"]");
+    assert_eq!(bench.not_granted(), [(told.0.to_owned(), told.1.to_owned())]);
+    assert_eq!(names(&*bench.load("reactor", "[grants]\npublish = ['workflow:*']")).len(), 3);
+    assert!(names(&*bench.load("reactor", "triggers = false")).is_empty());
 }
 
 #[test]

@@ -118,6 +118,7 @@ fn info(name: &str, roles: Roles) -> PluginInfo {
         on_fault: OnFault::Proceed,
         batches: false,
         methods: Vec::new(),
+        triggers: Vec::new(),
         workers: 4,
         limits: Limits::for_roles(roles),
         grants: Grants::default(),

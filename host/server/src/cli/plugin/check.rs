@@ -11,6 +11,7 @@ use trackside_model::{
     capability::CapabilityDiff,
     event::Filter,
     plugin::{Limits, PluginInfo},
+    trigger::Trigger,
 };
 use trackside_wasm::{CheckReport, EngineKind};
 
@@ -87,6 +88,7 @@ fn about(report: &CheckReport) -> Vec<(&'static str, String)> {
         ("roles", info.roles.names().join(", ")),
     ];
     rows.extend(info.methods.iter().map(|method| ("methods", format!("{}  {}", method.name, method.summary))));
+    rows.extend(info.triggers.iter().map(|trigger| ("triggers", starts(trigger))));
     rows.extend([
         ("observes", if info.roles.observer { wants(&info.observes) } else { String::new() }),
         ("controls", if info.roles.control { wants(&info.controls) } else { String::new() }),
@@ -101,6 +103,21 @@ fn about(report: &CheckReport) -> Vec<(&'static str, String)> {
         ("size", format!("{} bytes, compiled in {}{cached}", report.component_bytes, print::duration(report.compile_ms as f64))),
     ]);
     rows
+}
+
+/// A trigger, in words.
+fn starts(trigger: &Trigger) -> String {
+    let mut text = format!("{}  at {}", trigger.method, wants(&trigger.filter));
+    if trigger.batch_max > 1 {
+        text.push_str(&format!(", up to {} events at a time", trigger.batch_max));
+    }
+    if let Some(pause_ms) = trigger.debounce_ms {
+        text.push_str(&format!(", {pause_ms} ms after the last of a burst"));
+    }
+    if let Some(pause_ms) = trigger.throttle_ms {
+        text.push_str(&format!(", once in {pause_ms} ms"));
+    }
+    text
 }
 
 /// The conditions of a filter, in words.

@@ -4,7 +4,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::Mutex;
-use trackside_model::{event::Event, ports::EventBatch};
+use trackside_model::{
+    event::{Event, Filter},
+    ports::EventBatch,
+};
 use trackside_store::{ReadError, Store};
 
 use crate::slot::Slot;
@@ -61,6 +64,18 @@ impl Stretch {
     /// The sequence of its last event.
     pub(super) fn last(&self) -> u64 {
         self.events.last().map_or(self.after, |event| event.sequence_number)
+    }
+
+    /// Gives each event that a filter asks for, narration too if it names that.
+    pub(crate) fn each(&self, filter: &Filter, mut take: impl FnMut(Arc<Event>)) {
+        let narrated = filter.names_narration();
+        for event in &self.events {
+            if narrated && event.narration.parts() > 0 {
+                event.expand().filter(|event| filter.matches(event)).for_each(|event| take(Arc::new(event)));
+            } else if filter.matches(event) {
+                take(event.clone());
+            }
+        }
     }
 
     /// The events, and the narration, that an observer's filter asks for, at most this many; `None`: none of them. Never its own publishes,
