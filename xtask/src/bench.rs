@@ -52,6 +52,7 @@ fn extism() -> Option<Extism> {
         shell::run(cargo.args(more).arg("--target-dir").arg(&target)).map(|()| target)
     };
     let built = build("extism-host", &[]).and_then(|target| {
+        setup::target(EXTISM_GUEST_TARGET)?;
         build("extism-guest", &["--target", EXTISM_GUEST_TARGET])?;
         let guest = target.join(EXTISM_GUEST_TARGET).join("release/extism_guest.wasm");
         Ok(Extism { host: target.join("release").join(format!("extism-host{}", std::env::consts::EXE_SUFFIX)), guest })

@@ -14,23 +14,30 @@ pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 /// Says what to type where it could not be done from here.
 pub(crate) fn check() -> Result<(), String> {
     c_compiler()?;
-    if guest_target_is_there()? {
+    target(GUEST_TARGET)
+}
+
+/// Sees to it that a target can be built for.
+///
+/// # Errors
+/// Says what to type where its standard library could not be added.
+pub(crate) fn target(target: &str) -> Result<(), String> {
+    if is_there(target)? {
         return Ok(());
     }
-    eprintln!("the standard library for {GUEST_TARGET}, which plugins are built for, is missing; adding it");
-    let added = shell::run(Command::new("rustup").args(["target", "add", GUEST_TARGET]).current_dir(shell::root()));
-    match (added, guest_target_is_there()?) {
+    eprintln!("the standard library for {target}, which plugins are built for, is missing; adding it");
+    let added = shell::run(Command::new("rustup").args(["target", "add", target]).current_dir(shell::root()));
+    match (added, is_there(target)?) {
         (_, true) => Ok(()),
-        (Ok(()), false) => Err(remedy("rustup added it to another toolchain than the one that builds here")),
-        (Err(why), false) => Err(remedy(&why)),
+        (Ok(()), false) => Err(remedy(target, "rustup added it to another toolchain than the one that builds here")),
+        (Err(why), false) => Err(remedy(target, &why)),
     }
 }
 
 /// Asks the compiler, and not rustup: it is the compiler that needs it, and distributions ship it without rustup.
-fn guest_target_is_there() -> Result<bool, String> {
+fn is_there(target: &str) -> Result<bool, String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-    let folder =
-        shell::capture(Command::new(rustc).args(["--print", "target-libdir", "--target", GUEST_TARGET]).current_dir(shell::root()))?;
+    let folder = shell::capture(Command::new(rustc).args(["--print", "target-libdir", "--target", target]).current_dir(shell::root()))?;
     Ok(has_standard_library(Path::new(folder.trim())))
 }
 
@@ -39,11 +46,11 @@ fn has_standard_library(folder: &Path) -> bool {
     entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
 }
 
-fn remedy(why: &str) -> String {
+fn remedy(target: &str, why: &str) -> String {
     format!(
-        "the standard library for {GUEST_TARGET} could not be added: {why}\n\
-         with rustup (https://rustup.rs), type in this folder:   rustup target add {GUEST_TARGET}\n\
-         with a distribution's Rust, install its package of that target (Fedora: rust-std-static-{GUEST_TARGET}), in the compiler's own version"
+        "the standard library for {target} could not be added: {why}\n\
+         with rustup (https://rustup.rs), type in this folder:   rustup target add {target}\n\
+         with a distribution's Rust, install its package of that target (Fedora: rust-std-static-{target}), in the compiler's own version"
     )
 }
 
@@ -79,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_remedy_can_be_typed() {
-        assert!(remedy("offline").contains("rustup target add wasm32-wasip2"));
+        assert!(remedy(GUEST_TARGET, "offline").contains("rustup target add wasm32-wasip2"));
     }
 
     #[test]

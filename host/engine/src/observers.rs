@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use trackside_model::{
-    control::{Admitted, Notice},
+    control::{Admitted, Judged, Notice, next_batch},
     event::{Event, Position, Text},
-    ports::{Delivery, EventBatch, Outbox},
+    ports::{CallReport, Delivery, EventBatch, Outbox, Usage},
 };
 use trackside_store::{AppendError, Batch, Entry, Flush};
 
@@ -21,10 +21,12 @@ use crate::{
     guest_threads::Overloaded,
     outbox,
     slot::Slot,
-    stretch::Stretch,
+    stretch::{Stretch, Wanted},
     tasks::{CutOnDrop, OnStop},
 };
 
+/// Events that a reader is handed at first; how long that takes says how many more it may be.
+const FIRST_BATCH: usize = 64;
 /// The first pause before a batch is delivered again; doubled each time, up to [`MOST_BACKOFF`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest pause before a batch is delivered again.
@@ -79,7 +81,7 @@ impl Reading {
 
 /// What became of one delivery.
 enum Delivered {
-    Taken(Outbox),
+    Taken(CallReport<Result<(), String>>),
     NotTaken(String),
     Quarantined(u64),
 }
@@ -131,7 +133,7 @@ impl Shared {
             cursor,
             written: cursor.sequence,
             write_by: None,
-            batch: self.options.observer_batch,
+            batch: FIRST_BATCH.min(self.options.observer_batch),
             deliveries: 0,
         };
         self.read_on(&mut reading).await;
@@ -183,21 +185,24 @@ impl Shared {
 
     /// Delivers what is wanted of these events; the pause before the next delivery, if there must be one.
     async fn deliver(self: &Arc<Self>, slot: &Arc<Slot>, reading: &mut Reading, stretch: &Stretch) -> Option<Duration> {
-        let wanted = stretch.wanted(slot, reading.batch.min(most_of(slot)));
-        let (Some(batch), Some(last)) = (&wanted, wanted.as_ref().and_then(|batch| batch.events().last())) else {
+        let Some(Wanted { batch, through }) = stretch.wanted(slot, reading.batch.min(most_of(slot))) else {
             reading.pass_by(stretch.last());
             return None;
         };
+        let (events, last) = (batch.events().len(), batch.events().last()?);
         reading.deliveries += 1;
-        match self.hand_over(slot, batch, reading.deliveries).await {
-            // It called out: what it did there is not done again for want of a cursor.
-            Delivered::Taken(released) if released.is_untouched() && !slot.info().observer_waits() => {
-                reading.pass(last.position());
-                self.taken(reading);
+        match self.hand_over(slot, &batch, reading.deliveries).await {
+            // Who calls out is different: what it did there is not to be done again for want of a cursor.
+            Delivered::Taken(report) if report.outbox.is_untouched() && !slot.info().observer_waits() => {
+                reading.pass(through);
+                self.taken(slot, reading, events, report.usage);
                 None
             }
-            Delivered::Taken(released) => match self.advance(reading, last, released, None) {
-                Ok(()) => None,
+            Delivered::Taken(report) => match self.advance(reading, through, last, report.outbox, None) {
+                Ok(()) => {
+                    self.taken(slot, reading, events, report.usage);
+                    None
+                }
                 // Somebody changed what it had read: the same batch again.
                 Err(AppendError::Conflict { .. }) => Some(Duration::ZERO),
                 Err(error) => {
@@ -209,7 +214,7 @@ impl Shared {
                 reading.deliveries -= 1;
                 Some(Duration::from_millis(retry_after_ms.max(10)))
             }
-            Delivered::NotTaken(reason) => self.again(slot, reading, batch.events().len(), last, &reason),
+            Delivered::NotTaken(reason) => self.again(slot, reading, events, through, last, &reason),
         }
     }
 
@@ -223,7 +228,7 @@ impl Shared {
         };
         match called {
             Ok(Ok(report)) => match report.outcome {
-                Ok(Ok(())) => Delivered::Taken(report.outbox),
+                Ok(Ok(())) => Delivered::Taken(report),
                 Ok(Err(error)) => Delivered::NotTaken(error),
                 Err(fault) => Delivered::NotTaken(fault.to_string()),
             },
@@ -246,7 +251,15 @@ impl Shared {
     }
 
     /// Not taken: smaller batches until the event that cannot be handled is alone, and that one a bounded number of times.
-    fn again(self: &Arc<Self>, slot: &Slot, reading: &mut Reading, handed: usize, last: &Event, reason: &str) -> Option<Duration> {
+    fn again(
+        self: &Arc<Self>,
+        slot: &Slot,
+        reading: &mut Reading,
+        handed: usize,
+        through: Position,
+        last: &Event,
+        reason: &str,
+    ) -> Option<Duration> {
         // One fact, with all that is told of it, is as small as a batch becomes.
         if handed > 1 && reading.batch > 1 {
             reading.batch = (reading.batch.min(handed) / 2).max(1);
@@ -260,8 +273,11 @@ impl Shared {
             "event_id": last.event_id, "event_type": last.event_type, "sequence_number": last.sequence_number, "part": last.part});
         let notice = Notice::new("event:dead_lettered", clock::fresh_id(), clock::now(), payload).map(|notice| notice.caused_by(last));
         let told = notice.map_err(|error| tracing::error!("{error}")).ok();
-        match self.advance(reading, last, Outbox::default(), told) {
-            Ok(()) => None,
+        match self.advance(reading, through, last, Outbox::default(), told) {
+            Ok(()) => {
+                reading.deliveries = 0;
+                None
+            }
             Err(error) => {
                 tracing::error!(observer = &*reading.name, "a dead letter is not taken: {error}");
                 Some(MOST_BACKOFF)
@@ -269,22 +285,29 @@ impl Shared {
         }
     }
 
-    fn advance(&self, reading: &mut Reading, last: &Event, released: Outbox, told: Option<Notice>) -> Result<(), AppendError> {
+    /// What a call released, and the cursor behind what it was given, in one commit.
+    fn advance(
+        &self,
+        reading: &mut Reading,
+        cursor: Position,
+        last: &Event,
+        released: Outbox,
+        told: Option<Notice>,
+    ) -> Result<(), AppendError> {
         let mut batch = Batch::of(told.map(|told| Entry::fresh(Admitted::notice(told))));
-        let cursor = last.position();
         batch.cursors.push((cursor_key(&reading.name), cursor));
         outbox::release_one(&mut batch, reading.name.clone(), released, last, outbox::hops_of(last));
         self.store.append(batch, Flush::Lazy)?;
         reading.cursor = cursor;
         reading.wrote();
-        self.taken(reading);
         Ok(())
     }
 
-    /// What was handed over is behind it.
-    fn taken(&self, reading: &mut Reading) {
+    /// What was handed over is behind it; how long it took says how much more it may be handed.
+    fn taken(&self, slot: &Slot, reading: &mut Reading, events: usize, usage: Usage) {
+        let judged = Judged { events, duration_ns: usage.duration_ns, faulted: false };
         reading.deliveries = 0;
-        reading.batch = (reading.batch * 2).min(self.options.observer_batch);
+        reading.batch = next_batch(reading.batch, judged, slot.info().limits.timeout_ms, self.options.observer_batch);
     }
 
     fn write_cursor(&self, reading: &mut Reading) {

@@ -43,7 +43,7 @@ impl Default for EngineOptions {
             check_batch: 64,
             observer_threads: 10,
             worker_threads: 2,
-            observer_batch: 256,
+            observer_batch: 512,
             observer_deliveries: 5,
             envelope: EnvelopeLimits::default(),
             dedup_window_ms: 60_000,

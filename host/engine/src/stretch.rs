@@ -1,11 +1,14 @@
 //! Stretches of the log, read once for all observers that stand at the same place, and the batches made of them: one for all that want the
 //! same of a stretch. What becomes of a batch is the reading's.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, OnceLock},
+};
 
 use parking_lot::Mutex;
 use trackside_model::{
-    event::{Event, Filter},
+    event::{Event, Filter, Position, Text},
     ports::EventBatch,
 };
 use trackside_store::{ReadError, Store};
@@ -26,8 +29,20 @@ pub(crate) struct Stretches(Mutex<VecDeque<Arc<Stretch>>>);
 pub(super) struct Stretch {
     after: u64,
     events: Vec<Arc<Event>>,
-    /// By the places of their events.
+    /// Of all of them.
+    whole: OnceLock<Arc<EventBatch>>,
+    /// Who published them.
+    sources: OnceLock<HashSet<Text>>,
+    /// Of some of them, by their places.
     batches: Mutex<Vec<(Vec<usize>, Arc<EventBatch>)>>,
+}
+
+/// What an observer is handed of a stretch.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) batch: Arc<EventBatch>,
+    /// How far it has come with it: behind what it does not want, too.
+    pub(crate) through: Position,
 }
 
 impl Stretches {
@@ -44,7 +59,7 @@ impl Stretches {
         if events.is_empty() {
             return Ok(None);
         }
-        let stretch = Arc::new(Stretch { after, events, batches: Mutex::default() });
+        let stretch = Arc::new(Stretch::new(after, events));
         let mut kept = self.0.lock();
         kept.push_back(stretch.clone());
         // Freed after the lock: that takes longer than anybody should wait.
@@ -56,6 +71,10 @@ impl Stretches {
 }
 
 impl Stretch {
+    fn new(after: u64, events: Vec<Arc<Event>>) -> Self {
+        Self { after, events, whole: OnceLock::new(), sources: OnceLock::new(), batches: Mutex::default() }
+    }
+
     /// How many events it has.
     pub(super) fn len(&self) -> usize {
         self.events.len()
@@ -80,38 +99,62 @@ impl Stretch {
 
     /// The events, and the narration, that an observer's filter asks for, at most this many; `None`: none of them. Never its own publishes,
     /// unless it names itself.
-    pub(super) fn wanted(&self, slot: &Slot, most: usize) -> Option<Arc<EventBatch>> {
+    pub(crate) fn wanted(&self, slot: &Slot, most: usize) -> Option<Wanted> {
         let filter = &slot.info().observes;
         let names_itself =
             filter.source_components.as_ref().is_some_and(|sources| sources.iter().any(|source| **source == *slot.info().name));
+        if filter.is_every_fact() && self.events.len() <= most && !self.sources().contains(&*slot.info().name) {
+            return Some(Wanted { batch: self.whole().clone(), through: Position::end_of(self.last()) });
+        }
         let own = |event: &Event| !names_itself && *event.source_component == *slot.info().name;
         if filter.names_narration() {
-            return self.narrated(slot, most, own);
+            return self.narrated(filter, most, own);
         }
         let wanted = self.events.iter().enumerate().filter(|(_, event)| !own(event) && filter.matches(event)).map(|(place, _)| place);
-        self.batch(wanted.take(most).collect())
+        let mut places: Vec<usize> = wanted.take(most.saturating_add(1)).collect();
+        let through = match places.len() > most {
+            true => self.events[places[most - 1]].position(),
+            false => Position::end_of(self.last()),
+        };
+        places.truncate(most);
+        Some(Wanted { batch: self.batch(places)?, through })
     }
 
     /// The same of an observer that asks for narration. A fact is taken whole, narration and all, so that a cursor is always behind a fact.
-    fn narrated(&self, slot: &Slot, most: usize, own: impl Fn(&Event) -> bool) -> Option<Arc<EventBatch>> {
-        let filter = &slot.info().observes;
+    fn narrated(&self, filter: &Filter, most: usize, own: impl Fn(&Event) -> bool) -> Option<Wanted> {
         let mut wanted = Vec::new();
+        let mut through = Position::end_of(self.last());
         for event in self.events.iter().filter(|event| !own(event)) {
+            if wanted.len() >= most {
+                through = Position::end_of(event.sequence_number - 1);
+                break;
+            }
             if event.narration.parts() > 0 {
                 wanted.extend(event.expand().filter(|event| filter.matches(event)).map(Arc::new));
             } else if filter.matches(event) {
                 wanted.push(event.clone());
             }
-            if wanted.len() >= most {
-                break;
-            }
         }
-        if wanted.is_empty() { None } else { Some(Arc::new(EventBatch::new(wanted))) }
+        if wanted.is_empty() {
+            return None;
+        }
+        Some(Wanted { batch: Arc::new(EventBatch::new(wanted)), through })
+    }
+
+    fn sources(&self) -> &HashSet<Text> {
+        self.sources.get_or_init(|| self.events.iter().map(|event| event.source_component.clone()).collect())
+    }
+
+    fn whole(&self) -> &Arc<EventBatch> {
+        self.whole.get_or_init(|| Arc::new(EventBatch::new(self.events.clone())))
     }
 
     fn batch(&self, places: Vec<usize>) -> Option<Arc<EventBatch>> {
         if places.is_empty() {
             return None;
+        }
+        if places.len() == self.events.len() {
+            return Some(self.whole().clone());
         }
         let mut batches = self.batches.lock();
         if let Some((_, batch)) = batches.iter().find(|(as_before, _)| *as_before == places) {

@@ -1,4 +1,5 @@
-//! How many events a handler judges in one call: as many as leave most of its deadline unused, found out from call to call.
+//! How many events a handler judges, or an observer is handed, in one call: as many as leave most of its deadline unused, found out from call to
+//! call.
 //! Counting what waits and calling is the engine's.
 
 /// The share of a handler's deadline that a call may take before the next ones are made smaller.

@@ -163,6 +163,11 @@ impl Filter {
         self.matches_type(&event.event_type) && self.matches_rest(event)
     }
 
+    /// Whether it asks for every fact.
+    pub fn is_every_fact(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether a plugin with this filter sees narration: only if it names types, and one of them is narrated.
     pub fn names_narration(&self) -> bool {
         self.event_types.as_ref().is_some_and(|patterns| {
