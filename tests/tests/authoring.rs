@@ -209,7 +209,7 @@ fn pricing_in_javascript_steers_watches_and_works() {
     for item in ["tea", "gold"] {
         host.publish(&json!({"event_type": "quote:asked", "source_component": "shop", "payload": {"item": item}})).expect(201);
     }
-    assert_eq!(started_by_an_event(&host, "pricing/quotes"), json!([3.6, null]), "one start for both");
+    assert_eq!(started_by_an_event(&host, "pricing/quotes"), json!([4, null]), "one start for both");
 
     // No text, and no number either.
     assert_eq!(publish(json!({"item": {"toString": 1, "valueOf": 1}})).status, 201, "by on_fault, it goes on without");

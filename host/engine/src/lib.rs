@@ -15,6 +15,7 @@ mod fold;
 mod guest_threads;
 mod host_side;
 mod identity;
+mod inbox;
 mod latency;
 mod observers;
 mod options;
@@ -39,6 +40,7 @@ pub use self::{
     engine::{Engine, StartError, Stats},
     fold::workflow as fold_workflow,
     host_side::HostSide,
+    inbox::InboxOptions,
     latency::Latencies,
     options::EngineOptions,
     sightings::{Answered, Call, MOST_SIGHTINGS, Onlooker, Sighting},

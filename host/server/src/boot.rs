@@ -16,6 +16,7 @@ use trackside_wasm::{CompilerCommand, HostError, PluginHost, ScanError, WasmOpti
 use crate::{
     config::Config,
     http::{self, Api, BindError, Listener, Readiness, Server, Token},
+    inbox::OpenInbox,
     plugins::{Plugins, versions::Versions, watch::Watch},
 };
 
@@ -115,6 +116,8 @@ pub struct Host {
     address_file: PathBuf,
     token_path: PathBuf,
     grace: Duration,
+    /// As long as this host is there.
+    inbox: Option<OpenInbox>,
 }
 
 impl HostOptions {
@@ -166,12 +169,16 @@ impl Host {
         readiness.await_for(RECOVERY);
         let api = |stopping| Api::new(engine.clone(), plugins.clone(), config, address, token, readiness.clone(), stopping);
         let server = Server::start(listener, &config.http, engine.tasks(), |stopping| http::router(Arc::new(api(stopping))));
-        let host = Self { engine, store: store.clone(), server, plugins, address, address_file, token_path, grace: config.stop_grace() };
+        let (grace, inbox) = (config.stop_grace(), OpenInbox::in_directory(&config.data_dir, &config.inbox));
+        let mut host = Self { engine, store: store.clone(), server, plugins, address, address_file, token_path, grace, inbox };
 
         // Before the files are read, so that no change falls in between.
         let watch = config.plugins.watch.then(|| Watch::begin(&config.plugin_dir, config.watch_pauses()));
         match host.make_ready(&readiness) {
             Ok(()) => {
+                if let Some(inbox) = &mut host.inbox {
+                    inbox.serve(&host.engine);
+                }
                 if let Some(watch) = watch {
                     watch.start(host.engine.clone(), host.plugins.clone());
                 }

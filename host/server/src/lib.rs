@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod http;
+mod inbox;
 mod kv_value;
 mod offline;
 pub mod params;

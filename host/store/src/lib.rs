@@ -13,6 +13,7 @@ mod decisions;
 mod directory;
 mod event_types;
 mod find;
+mod inbox;
 mod kv;
 mod kv_list;
 mod kv_space;
@@ -39,6 +40,7 @@ pub use self::{
     append::AppendError,
     batch::{Appended, Batch, Entry, Flush, Identity, OutboxRow, WorkflowChange},
     find::Found,
+    inbox::{Inbox, InboxError, InboxRow, Settled},
     kv_list::{KvEntry, KvPage},
     open::OpenError,
     options::StoreOptions,

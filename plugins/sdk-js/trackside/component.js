@@ -12,9 +12,6 @@ const STACK_LINES = 12;
 
 const orNull = (value) => (value === undefined ? null : value);
 
-/** A number as the contract has those of 64 bits. */
-const wide = (value) => (value === undefined ? null : BigInt(value));
-
 /** The exports of the component. */
 export function component(author, roles, imports) {
   check(author, roles);
@@ -92,8 +89,8 @@ function about(author) {
     triggers: author.triggers.map((trigger) => ({
       filter: filterOf(trigger) ?? filterToWit({}),
       method: trigger.method,
-      debounceMs: wide(trigger.debounceMs),
-      throttleMs: wide(trigger.throttleMs),
+      debounceMs: orNull(trigger.debounceMs),
+      throttleMs: orNull(trigger.throttleMs),
       batchMax: orNull(trigger.batchMax),
     })),
   };

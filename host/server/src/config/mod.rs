@@ -34,6 +34,7 @@ pub struct Config {
     pub plugins: Plugins,
     pub http: Http,
     pub outgoing: Outgoing,
+    pub inbox: Inbox,
     pub events: Events,
     pub engine: Engine,
     pub store: Store,
@@ -114,6 +115,16 @@ pub struct Outgoing {
     pub resolve: String,
 }
 
+/// `[inbox]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Inbox {
+    pub enabled: bool,
+    pub poll_interval_secs: u64,
+    pub keep_secs: u64,
+}
+
 /// `[events]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -189,6 +200,7 @@ impl Default for Config {
             plugins: Plugins::default(),
             http: Http::default(),
             outgoing: Outgoing::default(),
+            inbox: Inbox::default(),
             events: Events::default(),
             engine: Engine::default(),
             store: Store::default(),
@@ -220,6 +232,12 @@ impl Default for Stop {
 impl Default for Plugins {
     fn default() -> Self {
         Self { watch: true, settle_ms: 50, rescan_ms: 30_000, versions: 5 }
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self { enabled: true, poll_interval_secs: 5, keep_secs: 86_400 }
     }
 }
 

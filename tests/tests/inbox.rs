@@ -1,0 +1,219 @@
+//! The inbox, as other processes use it: events put there by SQL are in the log, in order, once, whatever happens in between; what cannot be taken
+//! says why; and nobody who holds its lock holds up anything else.
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, params};
+use trackside_tests::{Host, Site, Value, eventually, json, run};
+
+/// Processes that publish at a time.
+const PROCESSES: usize = 10;
+/// Events of each.
+const EVENTS: usize = 20;
+
+/// Puts events into an inbox, each in a transaction of its own: what the documents show, as a program.
+const PUBLISH: &str = r#"
+import json, sqlite3, sys
+path, source, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+inbox = sqlite3.connect(path, timeout=30)
+for number in range(count):
+    with inbox:
+        inbox.execute("INSERT INTO inbox (event_type, source_component, payload) VALUES (?, ?, ?)",
+                      ("count:counted", source, json.dumps({"number": number})))
+"#;
+
+fn inbox(site: &Site) -> Connection {
+    let path = site.data().join("inbox/inbox.db");
+    let opened = eventually("an inbox", || Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok());
+    opened.busy_timeout(Duration::from_secs(30)).expect("a timeout can be set");
+    opened
+}
+
+fn put(inbox: &Connection, columns: &str, values: &[&str]) -> i64 {
+    let marks = vec!["?"; values.len()].join(", ");
+    let sql = format!("INSERT INTO inbox ({columns}) VALUES ({marks})");
+    inbox.execute(&sql, rusqlite::params_from_iter(values)).expect("a row can be put there");
+    inbox.last_insert_rowid()
+}
+
+/// The outcome of a row, its sequence and its reason, once they are told.
+fn told(inbox: &Connection, id: i64) -> (String, Option<i64>, Option<String>) {
+    eventually(&format!("an outcome of row {id}"), || {
+        let sql = "SELECT outcome, sequence_number, reason FROM inbox WHERE id = ?1 AND outcome IS NOT NULL";
+        inbox.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).ok()
+    })
+}
+
+fn counted(host: &Host) -> Vec<Value> {
+    host.events("type=count:counted")
+}
+
+#[test]
+fn what_is_put_there_is_published_and_told() {
+    let site = Site::new();
+    // A look without a hint would come long after the test.
+    let host = site.start_with(|command| command.env("TRACKSIDE_INBOX_POLL_INTERVAL_SECS", "3600"));
+    let inbox = inbox(&site);
+    let id = put(
+        &inbox,
+        "event_type, source_component, payload, severity, correlation_id, metadata",
+        &["OrderPlaced", "shop", r#"{"amount": 20.50}"#, "warning", "c-1", r#"{"tenant": "acme"}"#],
+    );
+    let (outcome, sequence, reason) = told(&inbox, id);
+    assert_eq!((outcome.as_str(), reason), ("appended", None));
+    let found = host.get(&format!("/v1/events/{}", sequence.expect("a place in the log"))).expect(200)["event"].clone();
+    assert_eq!(
+        (&found["event_type"], &found["source_component"], &found["severity"], &found["correlation_id"], &found["metadata"]["tenant"]),
+        (&json!("order:placed"), &json!("shop"), &json!("warning"), &json!("c-1"), &json!("acme"))
+    );
+    assert!(host.get(&format!("/v1/events/{}", sequence.unwrap_or_default())).text().contains(r#"{"amount": 20.50}"#), "as it was written");
+    let given: String = inbox.query_row("SELECT event_id FROM inbox WHERE id = ?1", [id], |row| row.get(0)).expect("its id is told");
+    assert_eq!(found["event_id"], given.as_str());
+
+    // A workflow is started like anything else.
+    let with_id = "0198f2b4-0000-7000-8000-00000000000a";
+    for outcome in ["appended", "duplicate"] {
+        let id = put(&inbox, "event_type, source_component, payload, event_id", &["order:paid", "shop", "1", with_id]);
+        assert_eq!(told(&inbox, id).0, outcome, "by the id that was given");
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_says_why() {
+    let site = Site::new();
+    let _host = site.start();
+    let inbox = inbox(&site);
+    for (columns, values, expected) in [
+        ("event_type, source_component", vec!["one word", "shop"], "event_type: event type 'one word'"),
+        ("event_type, source_component, payload", vec!["a:b", "shop", "{half"], "payload: "),
+        ("event_type, source_component, severity", vec!["a:b", "shop", "loud"], "severity 'loud' is not one of"),
+        ("event_type, source_component, event_id", vec!["a:b", "shop", "mine"], "event_id: 'mine' is not a UUID"),
+        ("event_type, source_component, metadata", vec!["a:b", "shop", "[]"], "metadata: not an object of strings"),
+        ("event_type, source_component", vec!["task:completed", "shop"], "'task:completed' is engine-owned"),
+        ("event_type, source_component", vec!["a:b", "event_store"], "source_component: "),
+        ("event_type, source_component", vec!["workflow:submit", "shop"], "payload: "),
+    ] {
+        let (outcome, sequence, reason) = told(&inbox, put(&inbox, columns, &values));
+        assert_eq!((outcome.as_str(), sequence), ("refused", None), "{values:?}");
+        assert!(reason.as_deref().is_some_and(|reason| reason.contains(expected)), "{values:?}: {reason:?} does not hold '{expected}'");
+    }
+    inbox.execute("INSERT INTO inbox (event_type, source_component, payload) VALUES ('a:b', 'shop', x'ff00')", []).expect("a blob fits");
+    assert_eq!(told(&inbox, inbox.last_insert_rowid()).2.as_deref(), Some("payload: must be text in UTF-8"));
+}
+
+#[test]
+fn ten_processes_publish_at_once_and_each_in_its_order() {
+    let site = Site::new();
+    let host = site.start();
+    let _there = inbox(&site);
+    let script = site.file("publish.py", PUBLISH);
+    let path = site.data().join("inbox/inbox.db");
+    let publish = |number: usize| {
+        let arguments = [path.display().to_string(), format!("process-{number}"), EVENTS.to_string()];
+        Command::new("python3").arg(&script).args(arguments).stderr(Stdio::inherit()).spawn().expect("python3 starts")
+    };
+    let mut processes: Vec<Child> = (0..PROCESSES).map(publish).collect();
+    assert!(processes.iter_mut().all(|process| process.wait().is_ok_and(|status| status.success())));
+    let events = eventually("all of them", || Some(counted(&host)).filter(|events| events.len() >= PROCESSES * EVENTS));
+    for number in 0..PROCESSES {
+        let source = json!(format!("process-{number}"));
+        let of_it: Vec<i64> = events
+            .iter()
+            .filter(|event| event["source_component"] == source)
+            .filter_map(|event| event["payload"]["number"].as_i64())
+            .collect();
+        assert_eq!(of_it, (0..i64::try_from(EVENTS).unwrap_or_default()).collect::<Vec<_>>());
+    }
+
+    // And they are read by SQL, without asking the host.
+    let log = Connection::open_with_flags(site.data().join("log.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the log can be read");
+    let sql =
+        "SELECT count(*), max(sequence), min(event_id), max(recorded_at) FROM log WHERE event_type = 'count:counted' AND sequence > ?1";
+    let after = events[9]["sequence_number"].as_i64().unwrap_or_default();
+    let read = log.query_row(sql, [after], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+    let (count, last, least_id, recorded_at): (i64, i64, String, String) = read.expect("the view can be read");
+    assert_eq!(
+        (count, Some(last)),
+        (i64::try_from(PROCESSES * EVENTS - 10).unwrap_or_default(), events.last().and_then(|event| event["sequence_number"].as_i64()))
+    );
+    assert!(events.iter().any(|event| event["event_id"] == least_id.as_str()), "{least_id}");
+    assert_eq!(events.last().map(|event| event["recorded_at"].clone()), Some(json!(recorded_at)));
+}
+
+#[test]
+fn who_holds_its_lock_holds_up_nobody_else() {
+    let site = Site::new();
+    let host = site.start();
+    let mut holding = inbox(&site);
+    let id = put(&holding, "event_type, source_component, payload", &["count:counted", "shop", r#"{"number": 1}"#]);
+    told(&holding, id);
+    let id = put(&holding, "event_type, source_component, payload", &["count:counted", "shop", r#"{"number": 2}"#]);
+    let held = holding.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("a transaction");
+    for number in 0..20 {
+        host.publish(&json!({"event_type": "order:placed", "source_component": "shop", "payload": {"number": number}})).expect(201);
+    }
+    eventually("the event behind the lock", || (counted(&host).len() == 2).then_some(()));
+    held.rollback().expect("it ends");
+    assert_eq!(told(&holding, id).0, "appended", "its outcome is told once that is possible");
+    assert_eq!(counted(&host).len(), 2, "once");
+}
+
+#[test]
+fn each_row_is_one_event_however_often_the_host_dies() {
+    let site = Site::new();
+    let script = site.file("publish.py", PUBLISH);
+    let path = site.data().join("inbox/inbox.db");
+    let mut host = site.start();
+    let _there = inbox(&site);
+    for round in 0..5_u64 {
+        let arguments = [path.display().to_string(), format!("round-{round}"), "30".to_owned()];
+        let mut publishing = Command::new("python3").arg(&script).args(arguments).spawn().expect("python3 starts");
+        std::thread::sleep(Duration::from_millis(30 + 17 * round));
+        host.kill();
+        assert!(publishing.wait().is_ok_and(|status| status.success()), "nobody who publishes notices");
+        host = site.start();
+    }
+    let connection = inbox(&site);
+    eventually("all outcomes", || {
+        let waiting = connection.query_row("SELECT count(*) FROM inbox WHERE outcome IS NULL", [], |row| row.get::<_, i64>(0));
+        (waiting.is_ok_and(|waiting| waiting == 0)).then_some(())
+    });
+    let mut seen: Vec<String> =
+        counted(&host).iter().map(|event| format!("{} {}", event["source_component"], event["payload"]["number"])).collect();
+    assert_eq!(seen.len(), 150, "every row, and none twice");
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 150);
+}
+
+#[test]
+fn rows_that_were_told_go_after_a_while_and_a_file_of_somebody_else_is_left_alone() {
+    let site = Site::new();
+    let host = site.start_with(|command| command.env("TRACKSIDE_INBOX_KEEP_SECS", "0"));
+    let connection = inbox(&site);
+    for number in 0..3 {
+        let id = put(&connection, "event_type, source_component, payload", &["count:counted", "shop", &number.to_string()]);
+        eventually("the row before it gone", || {
+            let before = connection.query_row("SELECT count(*) FROM inbox WHERE id < ?1", params![id], |row| row.get::<_, i64>(0));
+            (before.is_ok_and(|before| before == 0)).then_some(())
+        });
+    }
+    drop(connection);
+    host.stop();
+
+    let path = site.data().join("inbox/inbox.db");
+    for leftover in ["inbox.db", "inbox.db-wal", "inbox.db-shm"] {
+        let _ = std::fs::remove_file(site.data().join("inbox").join(leftover));
+    }
+    Connection::open(&path)
+        .and_then(|other| other.execute_batch("CREATE TABLE mine (a); INSERT INTO mine VALUES (1)"))
+        .expect("another file");
+    let host = site.start();
+    host.publish(&json!({"event_type": "order:placed", "source_component": "shop", "payload": 1})).expect(201);
+    assert!(host.output().contains("is not an inbox of this program; move it away"), "{}", host.output());
+    let ran = run(Command::new("sqlite3").arg(&path).arg("SELECT count(*) FROM mine"));
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "1"), "{ran}");
+}
