@@ -344,6 +344,43 @@ fn the_decision_record_says_who_looked_and_what_each_said() {
 }
 
 #[test]
+fn a_trace_shows_what_followed_from_what() {
+    let site = Site::new();
+    site.shipped(&["sim"]);
+    site.plugin("reactor", guests::build().bytes("reactor"), "");
+    let host = site.start();
+    let published = host.publish(&json!({"event_type": "case:came", "source_component": "test", "payload": {"number": 1}})).expect(201);
+    let id = published["event_id"].as_str().expect("an id").to_owned();
+    let ended = host.wait_for("type=workflow:completed", |event| event["correlation_id"] == id.as_str());
+
+    let traced = host.cli(&["events", "trace", &id, "--json"]).json();
+    assert_eq!((&traced["correlation_id"], &traced["complete"]), (&json!(id), &json!(true)));
+    let tree: Vec<(u64, &str)> = traced["events"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|traced| (traced["depth"].as_u64().unwrap_or_default(), traced["event"]["event_type"].as_str().unwrap_or_default()))
+        .collect();
+    let expected = ["case:came", "workflow:submit", "workflow:submitted", "workflow:started", "task:started", "task:completed"];
+    assert_eq!(tree[..6], (0..).zip(expected).collect::<Vec<_>>()[..], "{tree:?}");
+    let root = &traced["events"][0];
+    assert!(root["took_ms"].as_f64() >= traced["events"][5]["offset_ms"].as_f64() && root["took_ms"].as_f64() > Some(0.0), "{root}");
+
+    // By its workflow, by its place, and from the directory without the host, for people.
+    let workflow_id = ended["workflow_id"].as_str().expect("a workflow");
+    let number = published["sequence_number"].to_string();
+    let text = host.cli(&["events", "trace", workflow_id]).ok();
+    assert_eq!(host.cli(&["events", "trace", &number]).ok(), text);
+    for expected in [&format!("correlation {id}: "), "└─ workflow:submit", "│  └─ task:completed"] {
+        assert!(text.contains(expected), "'{expected}' is missing in\n{text}");
+    }
+    let unknown = host.cli(&["events", "trace", "nobody"]);
+    assert!(unknown.code == 1 && unknown.stderr.contains("the log has no event, correlation or workflow 'nobody'"), "{unknown}");
+    assert_eq!(host.stop(), 0);
+    assert_eq!(site.read(["events", "trace", &number]).ok(), text);
+}
+
+#[test]
 fn the_command_line_publishes_and_lists() {
     let site = Site::new();
     let host = site.start();

@@ -14,6 +14,7 @@ mod offline;
 pub mod params;
 pub mod plugins;
 pub mod shipped;
+pub mod trace;
 mod whole_file;
 
 pub use trackside_wasm::compile_child_main as compile_child;

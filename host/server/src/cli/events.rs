@@ -1,6 +1,8 @@
 //! `trackside events`: everything that matches, oldest first, and what comes, if asked to follow; one event explained.
 //! Where it is read is `source`'s.
 
+mod trace;
+
 use std::io::BufRead as _;
 
 use clap::{Args, Subcommand};
@@ -29,6 +31,8 @@ enum EventsVerb {
     List(Box<ListArgs>),
     /// Show an event, the moments that led to it, and what control handlers decided about it.
     Explain(ExplainArgs),
+    /// Show everything that one request set in motion: a tree from causes to effects, with times and decisions.
+    Trace(trace::TraceArgs),
 }
 
 #[derive(Args)]
@@ -98,6 +102,7 @@ pub(super) fn run(args: EventsArgs) -> Result<(), CliError> {
         None => list(&args.list),
         Some(EventsVerb::List(list_args)) => list(&list_args),
         Some(EventsVerb::Explain(explain_args)) => explain(&explain_args),
+        Some(EventsVerb::Trace(trace_args)) => trace::run(&trace_args),
     }
 }
 

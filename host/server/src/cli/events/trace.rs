@@ -1,0 +1,172 @@
+//! `events trace`: everything that one request set in motion, as a tree, with times and decisions.
+//! The tree is `trace`'s.
+
+use clap::Args;
+use serde_json::{Value, json};
+use trackside_model::event::Event;
+
+use super::super::{
+    CliError,
+    print::{self, Out},
+    source::{EventPage, Pairs, Source, SourceArg},
+};
+use crate::{
+    explain::EventId,
+    params::MAX_LIMIT,
+    trace::{Traced, tree},
+};
+
+/// Events of a tree at most.
+const MOST_EVENTS: usize = 10_000;
+/// Events about which is asked what was decided: one request each.
+const MOST_EXPLAINED: usize = 2_000;
+/// Levels that are drawn; what is deeper stands at the last of them.
+const MOST_LEVELS: usize = 32;
+
+#[derive(Args)]
+pub(super) struct TraceArgs {
+    /// An event's id or sequence number, a correlation, or a workflow.
+    id: String,
+    /// One JSON object: the events in the order of the tree, each with its depth.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    at: SourceArg,
+}
+
+pub(super) fn run(args: &TraceArgs) -> Result<(), CliError> {
+    let source = args.at.open()?;
+    let (correlation_id, mut events, is_cut) = find(&source, &args.id)?;
+    events.truncate(MOST_EVENTS);
+    let explained = events.len().min(MOST_EXPLAINED);
+    let mut decided = Vec::with_capacity(events.len());
+    for (number, event) in events.into_iter().enumerate() {
+        let decisions = match number < explained {
+            true => source.explain(&EventId::Sequence(event.sequence_number))?["decisions"].take(),
+            false => Value::Null,
+        };
+        decided.push((event, decisions));
+    }
+    let traced = tree(decided);
+    let mut out = Out::new();
+    if args.json {
+        let object = json!({"correlation_id": correlation_id, "complete": !is_cut, "events": traced});
+        return out.line(&object.to_string());
+    }
+    show(&mut out, &correlation_id, &traced, is_cut)
+}
+
+/// The correlation that is meant, its facts, and whether there are more than are shown.
+fn find(source: &Source, id: &str) -> Result<(String, Vec<Event>, bool), CliError> {
+    if let Ok(event_id) = id.parse::<EventId>()
+        && let Ok(explained) = source.explain(&event_id)
+        && let Some(correlation_id) = explained["event"]["correlation_id"].as_str()
+    {
+        let (events, is_cut) = all(source, "correlation_id", correlation_id)?;
+        return Ok((correlation_id.to_owned(), events, is_cut));
+    }
+    let (events, is_cut) = all(source, "correlation_id", id)?;
+    if !events.is_empty() {
+        return Ok((id.to_owned(), events, is_cut));
+    }
+    let page = source.events(&pairs("workflow_id", id, None, 1))?;
+    let Some(first) = read(page)?.pop() else {
+        return Err(CliError::Failed(format!("the log has no event, correlation or workflow '{id}'")));
+    };
+    let (events, is_cut) = all(source, "correlation_id", &first.correlation_id)?;
+    Ok((first.correlation_id.to_string(), events, is_cut))
+}
+
+fn pairs(name: &str, value: &str, after: Option<String>, limit: usize) -> Pairs {
+    let mut pairs = vec![
+        (name.to_owned(), value.to_owned()),
+        ("narration".to_owned(), "false".to_owned()),
+        ("limit".to_owned(), limit.min(MAX_LIMIT).to_string()),
+    ];
+    pairs.extend(after.map(|after| ("after".to_owned(), after)));
+    pairs
+}
+
+fn all(source: &Source, name: &str, value: &str) -> Result<(Vec<Event>, bool), CliError> {
+    let (mut events, mut after) = (Vec::new(), None);
+    loop {
+        let page = source.events(&pairs(name, value, after, MAX_LIMIT))?;
+        after = page.next.clone();
+        events.extend(read(page)?);
+        match after {
+            None => return Ok((events, false)),
+            Some(_) if events.len() > MOST_EVENTS => return Ok((events, true)),
+            Some(_) => {}
+        }
+    }
+}
+
+fn read(page: EventPage) -> Result<Vec<Event>, CliError> {
+    let event = |text: &str| serde_json::from_str(text).map_err(|error| CliError::Failed(format!("the answer holds no event: {error}")));
+    page.events.iter().map(|text| event(text.get())).collect()
+}
+
+fn show(out: &mut Out, correlation_id: &str, traced: &[Traced], is_cut: bool) -> Result<(), CliError> {
+    let took_ms = traced.iter().map(|traced| traced.offset_ms).fold(0.0, f64::max);
+    let count = match traced.len() {
+        1 => "one event".to_owned(),
+        count => format!("{count} events in {}", print::duration(took_ms)),
+    };
+    out.line(&format!("correlation {correlation_id}: {count}"))?;
+    // By level, whether more follow from the one above.
+    let mut going_on = Vec::new();
+    for traced in traced {
+        going_on.truncate(traced.depth);
+        let branch: String = going_on
+            .iter()
+            .skip(1)
+            .take(MOST_LEVELS)
+            .map(|goes_on| if *goes_on { "│  " } else { "   " })
+            .chain((traced.depth > 0).then_some(if traced.is_last { "└─ " } else { "├─ " }))
+            .collect();
+        going_on.push(!traced.is_last);
+        out.line(&line(out, traced, &branch))?;
+    }
+    if is_cut {
+        out.line(&format!("… and more: the first {MOST_EVENTS} are shown"))?;
+    }
+    out.flush()
+}
+
+fn line(out: &Out, traced: &Traced, branch: &str) -> String {
+    let event = &traced.event;
+    let offset = format!("+{}", print::duration(traced.offset_ms));
+    let event_type = out.styled(print::style_of(event.severity), &event.event_type);
+    let took = if traced.took_ms > 0.0 { format!("  ({})", print::duration(traced.took_ms)) } else { String::new() };
+    let decided = decided(&traced.decisions).map_or_else(String::new, |decided| format!("  [{decided}]"));
+    let text = format!(
+        "{:>8}  {offset:>10}  {branch}{event_type}  {}  {}{took}{decided}",
+        event.sequence_number,
+        &*event.source_component,
+        print::what(event)
+    );
+    text.trim_end().to_owned()
+}
+
+/// Who was asked, and what those said who did not simply let it through.
+fn decided(decisions: &Value) -> Option<String> {
+    let checks: Vec<&Value> = decisions.as_array()?.iter().flat_map(|record| record["checks"].as_array().into_iter().flatten()).collect();
+    if checks.is_empty() {
+        return None;
+    }
+    let said = checks.iter().filter_map(|check| {
+        let (plugin, answer) = (check["plugin"].as_str()?, check["answer"].as_str()?);
+        let amended = check["amended"].as_bool() == Some(true);
+        match (answer, amended) {
+            ("proceed", false) => None,
+            ("proceed", true) => Some(format!("{plugin}: amended")),
+            _ => Some(format!("{plugin}: {answer}")),
+        }
+    });
+    let said: Vec<String> = said.collect();
+    Some(match (said.is_empty(), checks.len()) {
+        (true, 1) => format!("{} let it through", checks[0]["plugin"].as_str().unwrap_or_default()),
+        (true, count) => format!("{count} handlers let it through"),
+        (false, _) => said.join(", "),
+    })
+}
