@@ -140,8 +140,9 @@ impl Shared {
     /// Puts a start into the outbox, and the cursor behind what it stands for.
     fn start_of_trigger(&self, reading: &mut Reading, trigger: &Trigger, start: Start) -> Result<(), AppendError> {
         let Some(last) = start.events.last().cloned() else { return Ok(()) };
-        // What waits behind it is read again after a crash.
-        let through = if reading.gathering.is_empty() { reading.cursor } else { last.sequence_number };
+        // What still waits is read again after a crash; if that is of the fact whose narration has just started something, what it has started is
+        // known by its id.
+        let through = reading.gathering.first().map_or(reading.cursor, |first| first.saturating_sub(1));
         let row = OutboxRow {
             plugin: reading.plugin.clone(),
             correlation_id: last.correlation_id.clone(),

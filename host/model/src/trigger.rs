@@ -68,6 +68,11 @@ impl Gathering {
         self.waiting.is_empty()
     }
 
+    /// The sequence of the first event that waits.
+    pub fn first(&self) -> Option<u64> {
+        self.waiting.front().map(|event| event.sequence_number)
+    }
+
     /// Whether as many wait as one start can have: the log can wait with more.
     pub fn is_full(&self, trigger: &Trigger) -> bool {
         !trigger.coalesces() && self.waiting.len() >= trigger.batch_max as usize

@@ -21,7 +21,7 @@ pub(crate) struct HeldDirectory {
 }
 
 /// The log's path in a data directory.
-pub(crate) fn log_path(data_dir: &Path) -> PathBuf {
+pub fn log_path(data_dir: &Path) -> PathBuf {
     data_dir.join(LOG_FILE)
 }
 

@@ -4,6 +4,7 @@
 //! Knows no policy, no guests and no HTTP, and rusqlite does not leak out. The schema is `migrations/0001.sql`, which explains itself.
 
 mod append;
+mod backup;
 mod batch;
 mod blobs;
 mod candidates;
@@ -38,7 +39,9 @@ mod writer;
 
 pub use self::{
     append::AppendError,
+    backup::{BackupError, Verified, backup, verify},
     batch::{Appended, Batch, Entry, Flush, Identity, OutboxRow, WorkflowChange},
+    directory::log_path,
     find::Found,
     inbox::{Inbox, InboxError, InboxRow, Settled},
     kv_list::{KvEntry, KvPage},

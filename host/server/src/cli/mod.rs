@@ -9,6 +9,7 @@ pub mod print;
 mod publish;
 mod run;
 mod source;
+mod store;
 mod submit;
 mod workflow;
 
@@ -53,6 +54,9 @@ enum Verb {
     /// List, add, remove, reload, put back, bypass, check, call and test plugins; begin, build and develop your own.
     #[command(subcommand)]
     Plugin(plugin::PluginVerb),
+    /// Copy the log while a host runs, or look a whole one through.
+    #[command(subcommand)]
+    Store(store::StoreVerb),
     /// Print the default configuration, or check a file.
     #[command(subcommand)]
     Config(config::ConfigVerb),
@@ -134,6 +138,7 @@ fn run(verb: Verb) -> Result<ExitCode, CliError> {
         Verb::Submit(args) => submit::run(args)?,
         Verb::Workflow(verb) => workflow::run(verb)?,
         Verb::Plugin(verb) => plugin::run(verb)?,
+        Verb::Store(verb) => store::run(verb)?,
         Verb::Config(verb) => config::run(verb)?,
         Verb::Compile { args } => return Ok(crate::compile_child(args)),
     }
@@ -161,6 +166,9 @@ mod tests {
             "trackside events --type task:* --json",
             "trackside events list --workflow-id x --data d",
             "trackside events explain 12",
+            "trackside events trace 12 --data d --json",
+            "trackside store backup copy.db --data d",
+            "trackside store verify copy.db",
             "trackside events --follow",
             "trackside submit f.yaml --input {} --wait --json",
             "trackside workflow list",

@@ -35,8 +35,47 @@ fn a_newer_log_is_left_alone() {
     file.pragma_update(None, "user_version", 99).unwrap();
     drop(file);
     for error in [refused(&dir), Store::open_read_only(dir.path()).unwrap_err()] {
-        assert!(matches!(error, OpenError::Newer { found: 99, known: 1 }), "{error}");
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 2 }), "{error}");
     }
+}
+
+#[test]
+fn a_log_of_the_first_version_is_brought_up_to_date() {
+    let dir = TempDir::new().unwrap();
+    let file = Connection::open(dir.path().join("log.db")).unwrap();
+    file.execute_batch(include_str!("../frozen/version-1.sql")).unwrap();
+    drop(file);
+    assert!(matches!(Store::open_read_only(dir.path()).unwrap_err(), OpenError::Older { found: 1, known: 2 }));
+    let store = open(&dir);
+    let events = all(&store);
+    assert_eq!((events.len(), events[0].payload.as_str(), &*events[1].correlation_id), (2, r#"{"amount": 20.50}"#, "basket-7"));
+    assert_eq!(store.cursor("observer/audit").unwrap().map(|cursor| cursor.sequence), Some(1));
+    append_types(&store, &["a:b"]);
+    drop(store);
+
+    // The view shows ids and times as people write them, of what was there before and of what came after.
+    let file = Connection::open(dir.path().join("log.db")).unwrap();
+    let shown = |sequence: i64| -> Vec<String> {
+        let columns = "event_id || ' ' || event_type || ' ' || severity || ' ' || timestamp || ' ' || source_component || ' ' || correlation_id, \
+                       coalesce(causation_id, '-') || ' ' || coalesce(workflow_id, '-') || ' ' || payload || ' ' || coalesce(metadata, '-')";
+        let row = |row: &rusqlite::Row<'_>| Ok(vec![row.get(0)?, row.get(1)?]);
+        file.query_row(&format!("SELECT {columns} FROM log WHERE sequence = ?1"), [sequence], row).unwrap()
+    };
+    assert_eq!(
+        shown(1),
+        [
+            "0198f2b4-0000-7000-8000-000000000001 order:placed info 2023-11-14T22:13:20.123456789Z shop 0198f2b4-0000-7000-8000-000000000001",
+            r#"- - {"amount": 20.50} -"#
+        ]
+    );
+    assert_eq!(
+        shown(2),
+        [
+            "0198f2b4-0000-7000-8000-000000000002 workflow:submitted error 2023-11-14T22:13:21.000000001Z shop basket-7",
+            r#"0198f2b4-0000-7000-8000-000000000001 w-1 null {"tenant":"acme"}"#
+        ]
+    );
+    assert!(shown(3)[0].contains(" a:b info "));
 }
 
 #[test]
