@@ -97,35 +97,47 @@ impl Stretch {
         }
     }
 
-    /// The events, and the narration, that an observer's filter asks for, at most this many; `None`: none of them. Never its own publishes,
-    /// unless it names itself.
+    /// The events, and the narration, that an observer's filter asks for, at most this many, and of no more bytes than its operator lets a call
+    /// carry, but one at least; `None`: none of them. Never its own publishes, unless it names itself.
     pub(crate) fn wanted(&self, slot: &Slot, most: usize) -> Option<Wanted> {
         let filter = &slot.info().observes;
         let names_itself =
             filter.source_components.as_ref().is_some_and(|sources| sources.iter().any(|source| **source == *slot.info().name));
-        if filter.is_every_fact() && self.events.len() <= most && !self.sources().contains(&*slot.info().name) {
+        let most_bytes = slot.info().limits.argument_bytes;
+        if filter.is_every_fact()
+            && self.events.len() <= most
+            && self.whole().text_bytes() <= most_bytes
+            && !self.sources().contains(&*slot.info().name)
+        {
             return Some(Wanted { batch: self.whole().clone(), through: Position::end_of(self.last()) });
         }
         let own = |event: &Event| !names_itself && *event.source_component == *slot.info().name;
         if filter.names_narration() {
-            return self.narrated(filter, most, own);
+            return self.narrated(filter, most, most_bytes, own);
         }
         let wanted = self.events.iter().enumerate().filter(|(_, event)| !own(event) && filter.matches(event)).map(|(place, _)| place);
-        let mut places: Vec<usize> = wanted.take(most.saturating_add(1)).collect();
-        let through = match places.len() > most {
-            true => self.events[places[most - 1]].position(),
-            false => Position::end_of(self.last()),
-        };
-        places.truncate(most);
+        let (mut places, mut bytes, mut through) = (Vec::<usize>::new(), 0, Position::end_of(self.last()));
+        for place in wanted {
+            bytes += self.events[place].text_bytes();
+            match places.last() {
+                Some(last) if places.len() >= most || bytes > most_bytes => {
+                    through = self.events[*last].position();
+                    break;
+                }
+                _ => places.push(place),
+            }
+        }
         Some(Wanted { batch: self.batch(places)?, through })
     }
 
     /// The same of an observer that asks for narration. A fact is taken whole, narration and all, so that a cursor is always behind a fact.
-    fn narrated(&self, filter: &Filter, most: usize, own: impl Fn(&Event) -> bool) -> Option<Wanted> {
-        let mut wanted = Vec::new();
-        let mut through = Position::end_of(self.last());
+    fn narrated(&self, filter: &Filter, most: usize, most_bytes: u64, own: impl Fn(&Event) -> bool) -> Option<Wanted> {
+        let mut wanted: Vec<Arc<Event>> = Vec::new();
+        let (mut bytes, mut through) = (0, Position::end_of(self.last()));
         for event in self.events.iter().filter(|event| !own(event)) {
-            if wanted.len() >= most {
+            // About, by the facts: how much narration is asked for is seen when it is expanded.
+            bytes += event.text_bytes();
+            if wanted.len() >= most || (bytes > most_bytes && !wanted.is_empty()) {
                 through = Position::end_of(event.sequence_number - 1);
                 break;
             }

@@ -50,6 +50,24 @@ fn every_event_comes_once_and_in_order() {
 }
 
 #[test]
+fn a_batch_is_no_larger_than_a_call_may_carry() {
+    let (seen, sizes) = (Seen::default(), Seen::default());
+    let noted = (seen.clone(), sizes.clone());
+    let narrow = Scripted::observer("narrow", orders(), move |events, _| {
+        noted.1.note(format!("{}", events.iter().map(|event| event.text_bytes()).sum::<u64>() <= 500 || events.len() == 1));
+        events.iter().for_each(|event| noted.0.note(format!("{} {}", event.event_type, event.payload)));
+        taken()
+    });
+    let host = Host::with([]);
+    publish_orders(&host, 0, 1);
+    host.install(narrow.with(|info| info.limits.argument_bytes = 500));
+    publish_orders(&host, 1, 60);
+    host.until("all have come", |_| seen.len() == 59);
+    assert_eq!(seen.all(), numbers(1, 60));
+    assert!(sizes.all().iter().all(|fits| fits == "true"), "{:?}", sizes.all());
+}
+
+#[test]
 fn what_is_published_behind_the_install_is_observed() {
     for _ in 0..30 {
         let seen = Seen::default();
