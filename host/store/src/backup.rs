@@ -41,6 +41,9 @@ pub enum BackupError {
     /// Nothing is written over.
     #[error("{} exists already; name a file that does not", .0.display())]
     Exists(PathBuf),
+    /// There is nothing.
+    #[error("{} does not exist; name the data directory of a host, or a copy of its log", .0.display())]
+    Missing(PathBuf),
     /// It is no log, or none that this program reads.
     #[error("{}: {source}", path.display())]
     Open {
@@ -122,7 +125,7 @@ fn put_in_place(part: &Path, to: &Path) -> io::Result<()> {
 fn open(path: &Path) -> Result<Connection, BackupError> {
     let wrong = |source| BackupError::Open { path: path.to_owned(), source };
     if !path.is_file() {
-        return Err(BackupError::Io { path: path.to_owned(), source: io::ErrorKind::NotFound.into() });
+        return Err(BackupError::Missing(path.to_owned()));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| wrong(OpenError::of(error)))?;
