@@ -17,7 +17,7 @@ pub const CONDITION_BYTES: usize = 2_048;
 /// Bytes of a payload that a condition looks into at most; an event with a larger one counts as one for which it holds.
 pub const CONDITION_PAYLOAD_BYTES: usize = 256 << 10;
 /// Steps of a condition on one event at most: its parts, each as often as the loops around it go round.
-pub const CONDITION_STEPS: u64 = 100_000;
+pub const CONDITION_STEPS: u64 = 20_000;
 
 /// What a condition is written about.
 const EVENT: &str = "event";

@@ -1,8 +1,10 @@
 //! Owns `events`: what a plugin may publish, its form and identity, and its place in the call's outbox; and what it sees of the log.
 //! Leaves the control chain, hops and the log to whoever releases the outbox.
 
+use std::time::Instant;
+
 use trackside_model::{
-    event::{EnvelopeLimits, Event, Filter as ModelFilter, Incoming, Metadata, Rejection, RejectionKind, Severity},
+    event::{Condition, EnvelopeLimits, Event, Filter as ModelFilter, Incoming, Metadata, Rejection, RejectionKind, Severity},
     json::Json,
     ports::{Found, OutboxPublish},
     time::Timestamp,
@@ -14,7 +16,7 @@ use crate::{
         events::{self, Page, Refusal},
         types::{Draft, Filter},
     },
-    convert,
+    convert, fault,
     limits::HOST_CALL_BYTES,
     state::{Cause, State},
 };
@@ -166,9 +168,14 @@ impl events::Host for State {
         let Ok(filter) = convert::filter(filter) else { return Ok(Err(Refusal::Invalid)) };
         let through = self.sees_through();
         let limit = limit.min(self.core.limits.query_events);
-        let wanted = ModelFilter { event_types: Some(filter.event_types.clone().unwrap_or_else(|| granted.clone())), ..filter };
+        let condition = filter.when;
+        let event_types = Some(filter.event_types.unwrap_or_else(|| granted.clone()));
+        let wanted = ModelFilter { event_types, when: None, ..filter };
         let Found { mut events, mut next } = self.core.calls.query(&wanted, after, through, limit)?;
         events.retain(|event| granted.iter().any(|pattern| pattern.matches(&event.event_type)));
+        if let Some(condition) = condition {
+            events = self.for_which_holds(&condition, events)?;
+        }
         if let Some(last) = self.cut_to_what_is_left(&mut events) {
             next = Some(last);
         }
@@ -178,6 +185,20 @@ impl events::Host for State {
 }
 
 impl State {
+    /// Looks at one event after the other, and at the clock: what a condition costs is the call's time.
+    fn for_which_holds(&self, condition: &Condition, events: Vec<Event>) -> wasmtime::Result<Vec<Event>> {
+        let mut wanted = Vec::new();
+        for event in events {
+            if Instant::now() >= self.call.deadline {
+                return Err(fault::deadline(self.call.started, self.call.timeout_ms).into());
+            }
+            if condition.holds(&event) {
+                wanted.push(event);
+            }
+        }
+        Ok(wanted)
+    }
+
     /// How far this call sees the log: as it stood at the last event at hand, or when the call first looked. The same for all of a call.
     fn sees_through(&mut self) -> u64 {
         if let Cause::Batch { last_sequence, .. } = self.call.cause {

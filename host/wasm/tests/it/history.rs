@@ -1,11 +1,16 @@
 //! `events.query` and `schedule`: grants, limits, what a call sees of the log, and what waits in its outbox.
 
 use serde_json::{Value, json};
-use trackside_model::{ports::CallReport, time::Timestamp};
+use trackside_model::{
+    event::Condition,
+    json::Json,
+    ports::{CallReport, FaultKind},
+    time::Timestamp,
+};
 use trackside_wasm::limits::SCHEDULE_AHEAD_MS;
 use uuid::Uuid;
 
-use crate::support::{Bench, NOW, event, run};
+use crate::support::{Bench, NOW, event, expect_fault, run};
 
 fn asked(guest: &dyn trackside_model::ports::Guest, method: &str, parameters: &Value) -> (Value, trackside_model::ports::Outbox) {
     let CallReport { outcome, outbox, .. } = run(guest, method, &parameters.to_string());
@@ -62,6 +67,29 @@ fn looking_needs_the_grant_and_a_filter_that_can_be_asked() {
     let guest = bench.load("historian", "[grants]\nquery = true");
     assert_eq!(asked(&*guest, "historian/look", &json!({"types": ["not a type"]})).0["refused"], "Invalid");
     assert_eq!(asked(&*guest, "historian/look", &json!({"when": "payload.n == 2"})).0["refused"], "Invalid");
+}
+
+#[test]
+fn what_a_condition_costs_is_the_calls_time() {
+    let bench = Bench::new();
+    let many = serde_json::to_string(&vec![1; 1_000]).unwrap();
+    *bench.calls.log.lock() = (1..=2_000)
+        .map(|number| {
+            let mut event = event("order:paid", number);
+            event.payload = Json::trusted(many.as_str());
+            event
+        })
+        .collect();
+    let guest =
+        bench.load("historian", "[grants]\nquery = true\n[limits]\ntimeout_ms = 20\nquery_events = 2000\nresult_bytes = 100_000_000");
+    let when = "event.payload.exists(one, one == -1)";
+    let report = run(&*guest, "historian/look", &json!({"when": when, "limit": 2_000}).to_string());
+    expect_fault(&report, FaultKind::Deadline);
+    // It is ended at its deadline, and not once all have been looked at.
+    let begun = std::time::Instant::now();
+    let condition = Condition::parse(when).unwrap();
+    assert!(bench.calls.log.lock().iter().all(|event| !condition.holds(event)));
+    assert!(u128::from(report.usage.duration_ns) * 2 < begun.elapsed().as_nanos(), "{:?} of {:?}", report.usage, begun.elapsed());
 }
 
 const SCHEDULES: &str = "[grants]\nschedule = true\npublish = ['plan:*']\n";
