@@ -8,6 +8,7 @@ mod host;
 mod http;
 mod outside;
 mod site;
+mod socket;
 mod sse;
 mod wait;
 
@@ -18,6 +19,7 @@ pub use self::{
     http::{Response, request},
     outside::{Answer, Authority, Came, Outside},
     site::Site,
+    socket::Socket,
     sse::{Sent, Stream},
     wait::{PATIENCE, eventually},
 };

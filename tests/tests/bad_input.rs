@@ -251,7 +251,7 @@ fn queries() {
         "/v1/events/00000000-0000-0000-0000-000000000007",
         expect!["404 there is no event 00000000-0000-0000-0000-000000000007 in the log"],
     );
-    door.get("/v1/events/stream?limit=5", expect!["400 unknown query parameter 'limit'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, since, until, after, narration"]);
+    door.get("/v1/events/stream?limit=5", expect!["400 unknown query parameter 'limit'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, since, until, after, narration, slow"]);
     door.check(
         "GET",
         "/v1/events/stream",
@@ -265,7 +265,7 @@ fn queries() {
     door.get("/v1/workflows/nobody?wait=maybe", expect!["400 wait: 'maybe' is neither true nor false"]);
     door.get("/v1/plugins?all=1", expect!["400 unknown query parameter 'all'; this takes none"]);
     door.get("/v1/event", expect!["404 there is nothing at /v1/event; did you mean /v1/events?"]);
-    door.get("/", expect!["404 there is nothing at /; known are /v1/events, /v1/events/stream, /v1/workflows, /v1/workflows/{id}/cancel, /v1/plugins, /healthz, /readyz"]);
+    door.get("/", expect!["404 there is nothing at /; known are /v1/events, /v1/events/stream, /v1/events/socket, /v1/readers, /v1/workflows, /v1/workflows/{id}/cancel, /v1/plugins, /healthz, /readyz"]);
     door.check("DELETE", "/v1/events", &[], "", expect!["405 /v1/events does not take DELETE; the header Allow says what it takes"]);
     door.check("PUT", "/v1/workflows/x", &[], "", expect!["405 /v1/workflows/x does not take PUT; the header Allow says what it takes"]);
     door.check(
@@ -682,7 +682,7 @@ fn hosts_that_do_not_start() {
         &host_at("127.0.0.1:0", "newer", "plugins"),
         &[],
         expect![[r#"
-        1 error: newer: the log is of version 3, and this program knows versions up to 2; use a program at least as new as the one that wrote it
+        1 error: newer: the log is of version 4, and this program knows versions up to 3; use a program at least as new as the one that wrote it
     "#]],
     );
     site.file("junk/log.db", "this is no database, and never was one\n".repeat(100));

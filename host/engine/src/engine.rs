@@ -18,10 +18,11 @@ use tokio::sync::{Semaphore, oneshot};
 use trackside_model::{
     capability::CapabilityDiff,
     control::{Admitted, Notice},
-    event::{Filter, Incoming, Position, Text},
+    event::{Incoming, Position, Text},
     json::Json,
     plugin::PluginInfo,
     ports::Guest,
+    reader::ReaderOptions,
     workflow::{Input, WorkflowView},
 };
 use trackside_store::{AppendError, Batch, Entry, Flush, ReadError, Store};
@@ -33,18 +34,20 @@ use crate::{
     clock,
     commands::{SubmitError, SubmitRequest},
     definitions::Definitions,
+    dispatch::Dispatch,
     fold,
     guest_threads::{AnyJob, GuestThreads, WorkerRuntime},
     host_side::HostSide,
     identity::Identity,
     latency::Latencies,
     options::EngineOptions,
-    roster::{Roster, slot_of},
+    readers::{DurableReader, ReaderStatus, Readers, ReadersError},
+    roster::Roster,
     runs::Runs,
     sightings::Onlooker,
     slot::PluginStatus,
     stretch::Stretches,
-    subscription::Subscription,
+    subscription::{Reading, Subscription},
     tasks::{OnStop, Stopping, Tasks},
     workflows::{LoopSender, Message, WorkflowLoop},
 };
@@ -84,6 +87,8 @@ pub(crate) struct Shared {
     /// Observers that are being read for.
     pub(crate) reading: Mutex<HashSet<Text>>,
     pub(crate) stretches: Stretches,
+    pub(crate) dispatch: Arc<Dispatch>,
+    pub(crate) readers: Readers,
     pub(crate) checks: Latencies,
     pub(crate) appends: Latencies,
     pub(crate) ended: AtomicU64,
@@ -157,6 +162,8 @@ impl Engine {
             runs: Runs::default(),
             reading: Mutex::default(),
             stretches: Stretches::default(),
+            dispatch: Arc::default(),
+            readers: Readers::default(),
             checks: Latencies::default(),
             appends: Latencies::default(),
             ended: AtomicU64::new(0),
@@ -170,8 +177,10 @@ impl Engine {
             identity,
             workflows,
         });
+        shared.readers.recover(&shared)?;
         let workflow_loop = WorkflowLoop::new(Arc::downgrade(&shared), machine);
         shared.tasks.thread("workflows", move || workflow_loop.run(&messages))?;
+        shared.tasks.spawn("dispatch", OnStop::Drain, shared.dispatch.clone().run(shared.store.clone(), shared.tasks.stopping()));
         shared.announce("engine:started", json!({}))?;
         Ok(Self { shared })
     }
@@ -296,8 +305,35 @@ impl Engine {
     }
 
     /// Reads the log from behind a position, and waits for more at its end.
-    pub fn subscribe(&self, filter: Filter, after: Position, narration: bool) -> Subscription {
-        Subscription::new(self.shared.store.clone(), filter, after, narration)
+    pub fn subscribe(&self, reading: Reading) -> Subscription {
+        Subscription::new(self.shared.store.clone(), self.shared.dispatch.clone(), reading)
+    }
+
+    /// Makes a durable reader, or has one read differently from now on; its cursor stays unless `from` is given. A new one begins at the head, or
+    /// there. `true`: it is new.
+    ///
+    /// # Errors
+    /// [`ReadersError`], by what stands against it.
+    pub async fn set_reader(&self, name: &str, options: ReaderOptions, from: Option<Position>, by: &str) -> Result<bool, ReadersError> {
+        self.shared.set_reader(name, options, from, by).await
+    }
+
+    /// Takes a durable reader away, its cursor too. `false`: there is none of this name.
+    ///
+    /// # Errors
+    /// [`ReadersError`] if the log does not take it.
+    pub async fn remove_reader(&self, name: &str, by: &str) -> Result<bool, ReadersError> {
+        self.shared.remove_reader(name, by).await
+    }
+
+    /// The durable reader of this name, if there is one.
+    pub fn reader(&self, name: &str) -> Option<Arc<DurableReader>> {
+        self.shared.durable_reader(name)
+    }
+
+    /// The durable readers as they stand, by name.
+    pub fn readers(&self) -> Vec<ReaderStatus> {
+        self.shared.durable_readers().iter().map(|reader| reader.status()).collect()
     }
 
     /// What its parts share.
@@ -399,90 +435,6 @@ impl Shared {
     /// What this handler held is asked about again: it is gone, another version, restored or bypassed.
     pub(crate) fn freed(&self, plugin: &Text) {
         self.tell_loop(Message::Input(Box::new(Input::Freed(plugin.clone())), None));
-    }
-
-    fn install(self: &Arc<Self>, guest: Arc<dyn Guest>, accepted_by: Option<&str>) {
-        let slot = slot_of(guest);
-        let before = {
-            let _changing = self.changing.lock();
-            slot.set_bypass(self.bypasses.of(slot.name()));
-            let roster = self.roster.load();
-            let before = roster.get(slot.name()).cloned();
-            self.roster.store(Arc::new(roster.with(slot.clone())));
-            before
-        };
-        let info = slot.info();
-        let event_type = if before.is_some() { "plugin:reloaded" } else { "plugin:loaded" };
-        let payload = json!({
-            "plugin": &*info.name, "version": info.version, "settings": info.settings, "summary": info.summary, "roles": info.roles,
-            "effect_class": info.effect_class, "priority": info.priority, "on_fault": info.on_fault,
-            "before": before.as_ref().map(|before| before.info().short_version()),
-            "changes": before.as_ref().map(|before| CapabilityDiff::between(before.info(), info)),
-            "accepted_by": accepted_by,
-        });
-        let about = |notice: Notice| notice.about_provider(&info.name);
-        self.notify(Notice::new(event_type, clock::fresh_id(), clock::now(), payload).map(about));
-        for method in
-            before.iter().flat_map(|before| &before.info().methods).filter(|method| !info.methods.iter().any(|new| new.name == method.name))
-        {
-            self.notify(Notice::new("method:unavailable", clock::fresh_id(), clock::now(), json!({"method": &*method.name})).map(about));
-        }
-        if info.roles.worker {
-            let methods: Vec<&str> = info.methods.iter().map(|method| &*method.name).collect();
-            self.notify(
-                Notice::new("provider:registered", clock::fresh_id(), clock::now(), json!({"methods": methods, "workers": info.workers}))
-                    .map(about),
-            );
-            for method in methods {
-                self.notify(Notice::new("method:available", clock::fresh_id(), clock::now(), json!({"method": method})).map(about));
-            }
-            self.notify(Notice::new("provider:available", clock::fresh_id(), clock::now(), json!({"workers": info.workers})).map(about));
-        }
-        self.roster_changed();
-        self.freed(&info.name);
-        if info.roles.observer {
-            self.start_observer(&info.name);
-        }
-        self.start_triggers(&slot);
-    }
-
-    fn remove(&self, name: &str, reason: &str) -> bool {
-        let removed = {
-            let _changing = self.changing.lock();
-            let roster = self.roster.load();
-            let Some(slot) = roster.get(name).cloned() else { return false };
-            self.roster.store(Arc::new(roster.without(name)));
-            slot
-        };
-        let info = removed.info();
-        let payload = json!({"plugin": &*info.name, "version": info.short_version(), "reason": reason});
-        let about = |notice: Notice| notice.about_provider(&info.name);
-        self.notify(Notice::new("plugin:unloaded", clock::fresh_id(), clock::now(), payload).map(about));
-        for method in &info.methods {
-            self.notify(Notice::new("method:unavailable", clock::fresh_id(), clock::now(), json!({"method": &*method.name})).map(about));
-        }
-        self.roster_changed();
-        self.freed(&info.name);
-        true
-    }
-
-    /// Every provider that may be called says so now and then.
-    async fn beat(self: Arc<Self>) {
-        if self.options.heartbeat_ms == 0 {
-            return;
-        }
-        let mut beats = tokio::time::interval(Duration::from_millis(self.options.heartbeat_ms));
-        loop {
-            beats.tick().await;
-            for slot in self.roster.load().all().filter(|slot| slot.info().roles.worker && slot.may_be_called()) {
-                let status = slot.status();
-                let payload = json!({"calls": status.calls, "faults": status.faults, "p50_us": status.p50_us});
-                self.notify(
-                    Notice::new("provider:heartbeat", clock::fresh_id(), clock::now(), payload)
-                        .map(|notice| notice.about_provider(slot.name())),
-                );
-            }
-        }
     }
 
     /// Waits for the calls to workers that are out, for as long as the grace lasts; what is cut is made again after the restart.

@@ -10,6 +10,7 @@ mod chain;
 mod clock;
 mod commands;
 mod definitions;
+mod dispatch;
 mod engine;
 mod fold;
 mod guest_threads;
@@ -22,8 +23,10 @@ mod options;
 mod outbox;
 mod publish;
 mod raw;
+mod readers;
 mod roster;
 mod runs;
+mod service;
 mod sightings;
 mod slot;
 mod stretch;
@@ -37,14 +40,16 @@ pub use self::{
     bypass::{Bypass, BypassError, MOST_BYPASS_MS},
     clock::now,
     commands::{SubmitError, SubmitRequest},
+    dispatch::Frame,
     engine::{Engine, StartError, Stats},
     fold::workflow as fold_workflow,
     host_side::HostSide,
     inbox::InboxOptions,
     latency::Latencies,
     options::EngineOptions,
+    readers::{Delivery, DurableReader, ReaderStatus, ReadersError},
     sightings::{Answered, Call, MOST_SIGHTINGS, Onlooker, Sighting},
     slot::{LastFault, PluginStatus},
-    subscription::Subscription,
+    subscription::{Reading, Subscription, Told},
     tasks::{OnStop, Stopping, Tasks},
 };

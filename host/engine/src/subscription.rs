@@ -1,65 +1,166 @@
-//! A live reader of the log: everything behind a position that passes a filter, in order, and then what comes.
-//! A wake-up is a hint; what is read is the log.
+//! A reader of the log: everything behind a position that passes a filter, in order, and then what comes. At the head it waits where
+//! `dispatch` serves it; behind the head it reads the log, which is the truth.
+
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use trackside_model::event::{Event, Filter, Position};
 use trackside_store::{ReadError, Store};
+
+use crate::dispatch::{Dispatch, Frame, Served, Taken};
 
 /// Events read at a time.
 const PAGE_EVENTS: usize = 512;
 /// Bytes read at a time.
 const PAGE_BYTES: usize = 1 << 20;
 
+/// From where a reader reads, and how it is told.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// What it wants.
+    pub filter: Filter,
+    /// Behind which position it begins.
+    pub after: Position,
+    /// Whether it sees narration.
+    pub narration: bool,
+    /// A *live* reader: further behind the head than this many events it goes on at the head, and is told what it missed. `None`: it misses
+    /// nothing, however slow it is.
+    pub most_behind: Option<u64>,
+}
+
+/// What a reader is told.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// The next events that pass the filter, at least one.
+    Events(Vec<Arc<Frame>>),
+    /// It was too slow: the events of these sequences are passed over, whether they would have passed the filter or not.
+    Missed {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+}
+
 /// A reader with a cursor of its own.
+#[derive(Debug)]
 pub struct Subscription {
     store: Store,
-    filter: Filter,
+    dispatch: Arc<Dispatch>,
+    reading: Reading,
     cursor: Position,
-    narration: bool,
     durable: watch::Receiver<u64>,
+    seat: Option<Taken>,
 }
 
 impl Subscription {
-    pub(crate) fn new(store: Store, filter: Filter, cursor: Position, narration: bool) -> Self {
+    pub(crate) fn new(store: Store, dispatch: Arc<Dispatch>, reading: Reading) -> Self {
         let durable = store.watch_durable();
-        Self { store, filter, cursor, narration, durable }
+        Self { store, dispatch, cursor: reading.after, reading, durable, seat: None }
     }
 
-    /// How far it has come.
+    /// How far it has come: behind what it does not want, too.
     pub fn position(&self) -> Position {
-        self.cursor
+        self.seat.as_ref().and_then(Taken::passed).map_or(self.cursor, |passed| passed.max(self.cursor))
     }
 
-    /// The next events that pass the filter, at least one. Waits for them; cancelling the wait loses nothing.
+    /// The next thing that it is to be told. Waits for it; cancelling the wait loses nothing.
     ///
     /// # Errors
     /// [`ReadError`] if the log cannot be read.
-    pub async fn next(&mut self) -> Result<Vec<Event>, ReadError> {
+    pub async fn next(&mut self) -> Result<Told, ReadError> {
         loop {
-            self.durable.mark_unchanged();
-            // A cursor inside a fact's narration has the rest of that fact before it.
-            let whole = self.cursor.part == u32::MAX;
-            let after = if whole { self.cursor.sequence } else { self.cursor.sequence.saturating_sub(1) };
-            let events = self.store.read(after, PAGE_EVENTS, PAGE_BYTES)?;
-            let Some(last) = events.last().map(|event| event.sequence_number) else {
-                // An error means that the store is closed: nothing will come any more.
-                if self.durable.changed().await.is_err() {
-                    std::future::pending::<()>().await;
+            let frames = match &self.seat {
+                Some(taken) => match taken.seat.served().await {
+                    Served::Frames(frames) => self.wanted_of(frames),
+                    Served::Over => {
+                        self.seat = None;
+                        continue;
+                    }
+                },
+                None => {
+                    if let Some(missed) = self.skip() {
+                        return Ok(missed);
+                    }
+                    match self.read()? {
+                        Some(frames) => frames,
+                        None => {
+                            self.at_head().await;
+                            continue;
+                        }
+                    }
                 }
-                continue;
             };
-            let mut wanted = Vec::new();
-            for event in &events {
-                if self.narration {
-                    wanted.extend(event.expand().filter(|event| event.position() > self.cursor && self.filter.matches(event)));
-                } else if event.position() > self.cursor && self.filter.matches(event) {
-                    wanted.push((**event).clone());
-                }
-            }
-            self.cursor = self.cursor.max(Position::end_of(last));
-            if !wanted.is_empty() {
-                return Ok(wanted);
+            if !frames.is_empty() {
+                return Ok(Told::Events(frames));
             }
         }
+    }
+
+    /// The next events alone, for who does not fall behind.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log cannot be read.
+    pub async fn events(&mut self) -> Result<Vec<Arc<Event>>, ReadError> {
+        loop {
+            if let Told::Events(frames) = self.next().await? {
+                return Ok(frames.iter().map(|frame| frame.event().clone()).collect());
+            }
+        }
+    }
+
+    /// Sits down where it is told of what comes, or waits for the log to grow.
+    async fn at_head(&mut self) {
+        self.seat = self.dispatch.sit_down(&self.reading.filter, self.reading.narration, self.cursor);
+        // No seat: there is more in the log by now, or nobody is served any more because the host stops, and the log may yet grow.
+        // An error means that the store is closed: nothing will come any more.
+        if self.seat.is_none() && self.store.durable_head() <= self.cursor.sequence && self.durable.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Goes on at the head, if it is too far behind it.
+    fn skip(&mut self) -> Option<Told> {
+        let head = self.store.durable_head();
+        let behind = head.saturating_sub(self.cursor.sequence);
+        if behind <= self.reading.most_behind? {
+            return None;
+        }
+        let from = if self.cursor.part == u32::MAX { self.cursor.sequence + 1 } else { self.cursor.sequence.max(1) };
+        self.cursor = Position::end_of(head);
+        Some(Told::Missed { from, to: head })
+    }
+
+    /// What is wanted of the next page of the log; `None`: there is none yet.
+    fn read(&mut self) -> Result<Option<Vec<Arc<Frame>>>, ReadError> {
+        self.durable.mark_unchanged();
+        // A cursor inside a fact's narration has the rest of that fact before it.
+        let whole = self.cursor.part == u32::MAX;
+        let after = if whole { self.cursor.sequence } else { self.cursor.sequence.saturating_sub(1) };
+        let events = self.store.read(after, PAGE_EVENTS, PAGE_BYTES)?;
+        let Some(last) = events.last().map(|event| event.sequence_number) else { return Ok(None) };
+        let mut wanted = Vec::new();
+        let filter = &self.reading.filter;
+        for event in &events {
+            if self.reading.narration && event.narration.parts() > 0 {
+                let parts = event.expand().filter(|event| event.position() > self.cursor && filter.matches(event));
+                wanted.extend(parts.map(|event| Frame::new(Arc::new(event))));
+            } else if event.position() > self.cursor && filter.matches(event) {
+                wanted.push(Frame::new(event.clone()));
+            }
+        }
+        self.cursor = self.cursor.max(Position::end_of(last));
+        Ok(Some(wanted))
+    }
+
+    /// Goes on behind what lay at its seat.
+    fn wanted_of(&mut self, mut frames: Vec<Arc<Frame>>) -> Vec<Arc<Frame>> {
+        if let Some(last) = frames.last() {
+            self.cursor = last.position();
+        }
+        if let Some(when) = &self.reading.filter.when {
+            frames.retain(|frame| when.holds(frame.event()));
+        }
+        frames
     }
 }

@@ -167,8 +167,8 @@ impl Host {
 
         let readiness = Arc::new(Readiness::default());
         readiness.await_for(RECOVERY);
-        let api = |stopping| Api::new(engine.clone(), plugins.clone(), config, address, token, readiness.clone(), stopping);
-        let server = Server::start(listener, &config.http, engine.tasks(), |stopping| http::router(Arc::new(api(stopping))));
+        let api = |ending| Api::new(engine.clone(), plugins.clone(), config, address, token, readiness.clone(), ending);
+        let server = Server::start(listener, &config.http, engine.tasks(), |ending| http::router(Arc::new(api(ending))));
         let (grace, inbox) = (config.stop_grace(), OpenInbox::in_directory(&config.data_dir, &config.inbox));
         let mut host = Self { engine, store: store.clone(), server, plugins, address, address_file, token_path, grace, inbox };
 

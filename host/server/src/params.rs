@@ -1,6 +1,8 @@
 //! Which events somebody asks for, written as pairs of names and values: query parameters of a URL, or flags of the command line.
 //! Here they become a query or a filter; asking the store is the edges'.
 
+pub mod reader;
+
 use trackside_model::{
     event::{Condition, Filter, Pattern, Position, Severity},
     text::nearest,
@@ -30,7 +32,7 @@ pub const LIST_PARAMS: [&str; 13] = [
     "narration",
 ];
 /// What a stream of events may be asked: it has no pages.
-pub const STREAM_PARAMS: [&str; 12] = [
+pub const STREAM_PARAMS: [&str; 13] = [
     "type",
     "severity",
     "source",
@@ -43,12 +45,25 @@ pub const STREAM_PARAMS: [&str; 12] = [
     "until",
     "after",
     "narration",
+    "slow",
 ];
 
 /// A name or value that is not understood: what, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ParamError(pub String);
+
+/// What becomes of a client that reads a stream more slowly than events come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowPolicy {
+    /// It gets every event, however late.
+    #[default]
+    Wait,
+    /// Too far behind, it goes on with the newest, and is told what it missed.
+    Skip,
+    /// Too far behind, its stream ends; it may come back where it was.
+    Close,
+}
 
 /// Which events.
 #[derive(Clone, Debug)]
@@ -65,11 +80,21 @@ pub struct EventParams {
     pub limit: usize,
     /// Whether narration is expanded.
     pub narration: bool,
+    /// What becomes of a slow client.
+    pub slow: SlowPolicy,
 }
 
 impl Default for EventParams {
     fn default() -> Self {
-        Self { filter: Filter::default(), since: None, until: None, after: None, limit: DEFAULT_LIMIT, narration: true }
+        Self {
+            filter: Filter::default(),
+            since: None,
+            until: None,
+            after: None,
+            limit: DEFAULT_LIMIT,
+            narration: true,
+            slow: SlowPolicy::Wait,
+        }
     }
 }
 
@@ -114,6 +139,7 @@ impl EventParams {
             "until" => self.until = Some(value.parse().map_err(|error| of(name, error))?),
             "after" => self.after = Some(value.parse().map_err(|error| of(name, error))?),
             "limit" => self.limit = limit(name, value)?,
+            "slow" => self.slow = slow(name, value)?,
             _ => self.narration = truth(name, value)?,
         }
         Ok(())
@@ -149,6 +175,15 @@ fn add(list: &mut Option<Vec<String>>, name: &str, value: &str) -> Result<(), Pa
         list.get_or_insert_default().push(part.to_owned());
     }
     Ok(())
+}
+
+fn slow(name: &str, value: &str) -> Result<SlowPolicy, ParamError> {
+    match value {
+        "wait" => Ok(SlowPolicy::Wait),
+        "skip" => Ok(SlowPolicy::Skip),
+        "close" => Ok(SlowPolicy::Close),
+        _ => Err(ParamError(format!("{name}: '{value}' is not one of wait, skip, close"))),
+    }
 }
 
 /// A number of items on a page.

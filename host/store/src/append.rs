@@ -182,6 +182,7 @@ impl State {
             outbox_cancelled: batch.outbox_cancelled,
             outbox_done: batch.outbox_done,
             blobs: batch.blobs,
+            readers: batch.readers,
             ..Rows::default()
         };
         rows.events.reserve_exact(batch.events.len());

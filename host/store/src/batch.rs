@@ -12,7 +12,7 @@ use trackside_model::{
 };
 use uuid::Uuid;
 
-use crate::ticket::Ticket;
+use crate::{durable_readers::ReaderChange, ticket::Ticket};
 
 /// When a batch is to be committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +120,8 @@ pub struct Batch {
     pub blobs: Vec<(Digest, Arc<[u8]>)>,
     /// What lists say of workflows.
     pub workflows: Vec<WorkflowChange>,
+    /// What happens to durable readers, in order; their cursors go with the others.
+    pub readers: Vec<ReaderChange>,
 }
 
 impl Batch {
@@ -137,6 +139,7 @@ impl Batch {
             && self.outbox_done.is_empty()
             && self.blobs.is_empty()
             && self.workflows.is_empty()
+            && self.readers.is_empty()
     }
 }
 

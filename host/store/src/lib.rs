@@ -12,6 +12,7 @@ mod checkpoint;
 mod cursors;
 mod decisions;
 mod directory;
+mod durable_readers;
 mod event_types;
 mod find;
 mod inbox;
@@ -42,6 +43,7 @@ pub use self::{
     backup::{BackupError, Verified, backup, verify},
     batch::{Appended, Batch, Entry, Flush, Identity, OutboxRow, WorkflowChange},
     directory::log_path,
+    durable_readers::{ReaderChange, ReaderRow, reader_cursor},
     find::Found,
     inbox::{Inbox, InboxError, InboxRow, Settled},
     kv_list::{KvEntry, KvPage},

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     batch::{Flush, OutboxRow, WorkflowChange},
+    durable_readers::ReaderChange,
     kv_space::KvRow,
     ring::event_bytes,
     ticket::{Commit, Ticket},
@@ -33,6 +34,7 @@ pub(crate) struct Rows {
     pub(crate) outbox_done: Vec<u64>,
     pub(crate) blobs: Vec<(Digest, Arc<[u8]>)>,
     pub(crate) workflows: Vec<PlacedWorkflow>,
+    pub(crate) readers: Vec<ReaderChange>,
 }
 
 /// A change to a workflow's row, with the sequences of its events in the batch.
@@ -58,7 +60,12 @@ impl Rows {
             + kv
             + outbox
             + blobs
-            + SMALL_ROW * (self.cursors.len() + self.outbox_done.len() + self.outbox_cancelled.len() + 3 * self.workflows.len())
+            + SMALL_ROW
+                * (self.cursors.len()
+                    + self.outbox_done.len()
+                    + self.outbox_cancelled.len()
+                    + 3 * self.workflows.len()
+                    + 16 * self.readers.len())
     }
 
     fn append(&mut self, mut more: Self) {
@@ -71,6 +78,7 @@ impl Rows {
         self.outbox_done.append(&mut more.outbox_done);
         self.blobs.append(&mut more.blobs);
         self.workflows.append(&mut more.workflows);
+        self.readers.append(&mut more.readers);
     }
 }
 

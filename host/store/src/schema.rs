@@ -13,7 +13,8 @@ use crate::{
 /// `TRSK`: marks a file as a Trackside log.
 const APPLICATION_ID: i64 = 0x5452_534B;
 /// Version n is made by the nth of these.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
 /// Events that are read at start to see whether the end of the log is whole.
 const TAIL_EVENTS: i64 = 256;
 

@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 use trackside_model::control::DecisionRecord;
 
 use crate::{
+    durable_readers,
     event_types::TypeIds,
     pending::{PlacedWorkflow, Rows},
     rows::{self, StoredId, integer},
@@ -63,6 +64,7 @@ impl WriteConnection {
         for (name, position) in &rows.cursors {
             cursor.execute(params![name, integer(position.sequence), position.part])?;
         }
+        durable_readers::write(&self.connection, &rows.readers)?;
         let mut blob = self.connection.prepare_cached("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?1, ?2)")?;
         for (digest, bytes) in &rows.blobs {
             blob.execute(params![digest.0, &**bytes])?;

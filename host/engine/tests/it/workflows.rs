@@ -11,9 +11,8 @@ use std::{
 
 use expect_test::expect;
 use serde_json::{Value, json};
-use trackside_engine::SubmitError;
+use trackside_engine::{Reading, SubmitError};
 use trackside_model::{
-    event::Filter,
     plugin::EffectClass,
     ports::{FaultKind, HostCalls},
     workflow::{WorkflowStatus, WorkflowView},
@@ -390,22 +389,22 @@ fn a_probe_that_is_cut_does_not_leave_its_provider_out_for_ever() {
 #[test]
 fn subscribers_see_the_log_in_order_and_from_where_they_were() {
     let host = Host::with([echo()]);
-    let mut reading = host.engine().subscribe(Filter::default(), trackside_model::event::Position::default(), true);
+    let mut reading = host.engine().subscribe(Reading { narration: true, ..Reading::default() });
     host.ended(&host.submit("name: w\ntasks: [{id: a, method: sim/echo}]\n"));
     let seen: Vec<_> = host.run(async {
         let mut seen = Vec::new();
-        while seen.last().is_none_or(|event: &trackside_model::event::Event| &*event.event_type != "workflow:completed") {
-            seen.extend(reading.next().await.expect("reads"));
+        while seen.last().is_none_or(|event: &std::sync::Arc<trackside_model::event::Event>| &*event.event_type != "workflow:completed") {
+            seen.extend(reading.events().await.expect("reads"));
         }
         seen
     });
     assert!(seen.is_sorted_by(|one, other| one.position() < other.position()));
     let half = seen[seen.len() / 2].position();
-    let mut again = host.engine().subscribe(Filter::default(), half, true);
+    let mut again = host.engine().subscribe(Reading { after: half, narration: true, ..Reading::default() });
     let rest = host.run(async {
         let mut rest = Vec::new();
         while rest.len() < seen.len() - seen.len() / 2 - 1 {
-            rest.extend(again.next().await.expect("reads"));
+            rest.extend(again.events().await.expect("reads"));
         }
         rest
     });

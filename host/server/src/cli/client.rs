@@ -129,6 +129,17 @@ impl Client {
         self.whole(request.send(""))
     }
 
+    /// Puts something that its address says whole.
+    pub(super) fn put(&self, path: &str, query: &[(String, String)]) -> Result<Answered, CliError> {
+        let pairs = query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.whole(self.agent.put(format!("{}{path}", self.base)).query_pairs(pairs).send(""))
+    }
+
+    /// Has something taken away.
+    pub(super) fn delete(&self, path: &str) -> Result<Answered, CliError> {
+        self.whole(self.agent.delete(format!("{}{path}", self.base)).call())
+    }
+
     /// The lines of an answer that goes on, as they come.
     pub(super) fn lines(&self, path: &str, query: &[(String, String)]) -> Result<impl BufRead + use<>, CliError> {
         let request =

@@ -7,6 +7,7 @@ mod events;
 mod plugin;
 pub mod print;
 mod publish;
+mod readers;
 mod run;
 mod source;
 mod store;
@@ -54,6 +55,9 @@ enum Verb {
     /// List, add, remove, reload, put back, bypass, check, call and test plugins; begin, build and develop your own.
     #[command(subcommand)]
     Plugin(plugin::PluginVerb),
+    /// List, make and take away durable readers, and read from one.
+    #[command(subcommand)]
+    Readers(readers::ReadersVerb),
     /// Copy the log while a host runs, or look a whole one through.
     #[command(subcommand)]
     Store(store::StoreVerb),
@@ -138,6 +142,7 @@ fn run(verb: Verb) -> Result<ExitCode, CliError> {
         Verb::Submit(args) => submit::run(args)?,
         Verb::Workflow(verb) => workflow::run(verb)?,
         Verb::Plugin(verb) => plugin::run(verb)?,
+        Verb::Readers(verb) => readers::run(verb)?,
         Verb::Store(verb) => store::run(verb)?,
         Verb::Config(verb) => config::run(verb)?,
         Verb::Compile { args } => return Ok(crate::compile_child(args)),
@@ -170,6 +175,11 @@ mod tests {
             "trackside store backup copy.db --data d",
             "trackside store verify copy.db",
             "trackside events --follow",
+            "trackside readers list --json",
+            "trackside readers set billing --type order:* --from start --order correlation --in-flight 10",
+            "trackside readers read billing --limit 5 --wait 10s --json",
+            "trackside readers read billing -f",
+            "trackside readers remove billing",
             "trackside submit f.yaml --input {} --wait --json",
             "trackside workflow list",
             "trackside workflow show x --data d",
@@ -226,6 +236,8 @@ mod tests {
             "trackside plugin call a.wasm --task t.json --attempt 2",
             "trackside plugin test a.wasm",
             "trackside publish f --type a:b",
+            "trackside readers read billing -f --limit 3",
+            "trackside readers set",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

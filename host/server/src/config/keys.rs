@@ -74,6 +74,7 @@ pub(super) const KEYS: &[Key] = &[
     number("http", "batch_events", "events", 1, 100_000, "Most events of one array. More answer 413; NDJSON has no such limit."),
     number("http", "in_flight", "events", 1, 10_000, "Events of one array or NDJSON body that are under way at a time."),
     number("http", "connections", "connections", 1, 1_000_000, "Connections open at a time. More wait to be accepted."),
+    number("http", "sockets", "WebSockets", 1, 1_000_000, "WebSockets open at a time. More answer 503."),
     number("http", "readers", "requests", 1, 512, "Requests that read the log at a time. More wait their turn."),
     number(
         "http",
@@ -90,6 +91,14 @@ pub(super) const KEYS: &[Key] = &[
         10,
         DAY_MS,
         "Pause of an event stream after which a comment is sent, so that dead connections are noticed.",
+    ),
+    number(
+        "http",
+        "slow_events",
+        "events",
+        1,
+        1_000_000_000,
+        "How far a stream that asks slow=skip or slow=close may fall behind the log before it goes on at the end of it, or is ended.",
     ),
     text(
         "outgoing",

@@ -101,9 +101,11 @@ pub struct Http {
     pub batch_events: usize,
     pub in_flight: usize,
     pub connections: usize,
+    pub sockets: usize,
     pub readers: usize,
     pub read_timeout_ms: u64,
     pub heartbeat_ms: u64,
+    pub slow_events: u64,
 }
 
 /// `[outgoing]`.
@@ -250,9 +252,11 @@ impl Default for Http {
             batch_events: 1_000,
             in_flight: 64,
             connections: 1_024,
+            sockets: 1_024,
             readers: 16,
             read_timeout_ms: 30_000,
             heartbeat_ms: 15_000,
+            slow_events: 10_000,
         }
     }
 }

@@ -11,10 +11,10 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use trackside_engine::{Caller, Engine, SubmitRequest};
+use trackside_engine::{Caller, Engine, Reading, SubmitRequest};
 use trackside_model::{
     control::Origin,
-    event::{Filter, Incoming, Metadata, Position},
+    event::{Incoming, Metadata},
     json::Json,
     workflow::{Format, WorkflowStatus, WorkflowView},
 };
@@ -82,7 +82,7 @@ async fn perform(args: DemoArgs) -> anyhow::Result<()> {
 
 /// Submits the workflow, shows the stream, and waits for the end of all that is to be seen.
 async fn play(engine: &Engine, show: &mut Show) -> anyhow::Result<(WorkflowView, Tally)> {
-    let mut stream = engine.subscribe(Filter::default(), Position::default(), true);
+    let mut stream = engine.subscribe(Reading { narration: true, ..Reading::default() });
     let caller = Caller { origin: Origin::Cli, principal: None };
     for number in 1..=GREETINGS {
         let incoming = Incoming {
@@ -106,7 +106,7 @@ async fn play(engine: &Engine, show: &mut Show) -> anyhow::Result<(WorkflowView,
     let mut tally = Tally::default();
     let begun = Instant::now();
     while !done(&tally, begun) {
-        let Ok(events) = tokio::time::timeout(Duration::from_millis(100), stream.next()).await else { continue };
+        let Ok(events) = tokio::time::timeout(Duration::from_millis(100), stream.events()).await else { continue };
         for event in events.context("failed to read the log")? {
             tally.take(&event, &workflow_id);
             show.event(&event, &tally);

@@ -71,6 +71,15 @@ impl Listener {
     }
 }
 
+/// What brings streams to their end, and tells when they have come to it.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// The host stops.
+    pub stopping: watch::Receiver<bool>,
+    /// The places of the WebSockets.
+    pub sockets: Arc<Semaphore>,
+}
+
 /// A listener that is served.
 pub struct Server {
     stop: watch::Sender<bool>,
@@ -79,15 +88,11 @@ pub struct Server {
 
 impl Server {
     /// Serves; the router is made once it is known what tells its streams of the stop.
-    pub(crate) fn start(
-        listener: Listener,
-        limits: &config::Http,
-        tasks: &Tasks,
-        router: impl FnOnce(watch::Receiver<bool>) -> Router,
-    ) -> Self {
+    pub(crate) fn start(listener: Listener, limits: &config::Http, tasks: &Tasks, router: impl FnOnce(Ending) -> Router) -> Self {
         let (stop, stopping) = watch::channel(false);
         let (finished, done) = oneshot::channel();
-        let serving = Serving { router: router(stopping.clone()), limits: limits.clone(), stopping };
+        let ending = Ending { stopping: stopping.clone(), sockets: Arc::new(Semaphore::new(limits.sockets)) };
+        let serving = Serving { router: router(ending.clone()), limits: limits.clone(), stopping, sockets: ending.sockets };
         tasks.spawn("http", OnStop::Drain, async move {
             serving.run(listener.listener).await;
             // Nobody waits if the stop was not asked for here.
@@ -109,6 +114,7 @@ struct Serving {
     router: Router,
     limits: config::Http,
     stopping: watch::Receiver<bool>,
+    sockets: Arc<Semaphore>,
 }
 
 impl Serving {
@@ -142,6 +148,10 @@ impl Serving {
         while let Some(ended) = connections.join_next().await {
             note(ended);
         }
+        // A WebSocket is no connection of these any more; all of them are told of the stop, and leave their places.
+        let places = u32::try_from(self.limits.sockets).unwrap_or(u32::MAX);
+        // Nobody closes the semaphore.
+        let _ = self.sockets.acquire_many(places).await;
     }
 }
 
@@ -166,7 +176,8 @@ async fn serve(stream: TcpStream, router: Router, limits: &config::Http, mut sto
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.read_timeout_ms))
         .max_header_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return ended_with(ended),

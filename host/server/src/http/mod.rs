@@ -11,6 +11,7 @@ mod listener;
 mod ndjson;
 mod plugins;
 mod problem;
+mod readers;
 mod request;
 mod stream;
 pub mod workflows;
@@ -19,14 +20,14 @@ use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{Request, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
 use futures_util::FutureExt as _;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use trackside_engine::Engine;
 use trackside_model::{event::EnvelopeLimits, text::nearest};
 use trackside_store::{ReadError, Store};
@@ -35,7 +36,7 @@ pub(crate) use self::request::CLI_AGENT;
 pub use self::{
     guard::Token,
     health::Readiness,
-    listener::{BindError, Listener, Server},
+    listener::{BindError, Ending, Listener, Server},
     problem::Problem,
 };
 use crate::{config, plugins::Plugins};
@@ -53,11 +54,21 @@ pub struct Api {
     /// Bytes that a component which is sent here may have.
     pub(crate) component_bytes: u64,
     reads: Semaphore,
+    sockets: Arc<Semaphore>,
 }
 
 /// The paths, for the hint at a wrong one.
-const PATHS: [&str; 7] =
-    ["/v1/events", "/v1/events/stream", "/v1/workflows", "/v1/workflows/{id}/cancel", "/v1/plugins", "/healthz", "/readyz"];
+const PATHS: [&str; 9] = [
+    "/v1/events",
+    "/v1/events/stream",
+    "/v1/events/socket",
+    "/v1/readers",
+    "/v1/workflows",
+    "/v1/workflows/{id}/cancel",
+    "/v1/plugins",
+    "/healthz",
+    "/readyz",
+];
 
 impl Api {
     /// What the routes need, on a listener at `listen`.
@@ -68,7 +79,7 @@ impl Api {
         listen: SocketAddr,
         token: Token,
         readiness: Arc<Readiness>,
-        stopping: watch::Receiver<bool>,
+        Ending { stopping, sockets }: Ending,
     ) -> Self {
         Self {
             engine,
@@ -81,7 +92,17 @@ impl Api {
             stopping,
             component_bytes: config.compile.component_bytes,
             reads: Semaphore::new(config.http.readers),
+            sockets,
         }
+    }
+
+    /// A place for a WebSocket, which outlives the connection that it came by.
+    fn socket(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.sockets.clone().try_acquire_owned().map_err(|_| {
+            let detail =
+                format!("{} WebSockets are open, which is the most (http.sockets in the host's configuration)", self.limits.sockets);
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        })
     }
 
     /// Asks the store, which reads files: no more at a time than have connections to it, and never on a thread that others wait for.
@@ -93,6 +114,18 @@ impl Api {
     }
 }
 
+/// A request that is to become a WebSocket, and its place among them.
+fn upgrade(
+    api: &Api,
+    upgraded: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<(WebSocketUpgrade, OwnedSemaphorePermit), Problem> {
+    let upgraded = upgraded.map_err(|rejection| {
+        Problem::refused(rejection.status(), format!("this speaks over a WebSocket only: {}", rejection.body_text()))
+    })?;
+    let place = api.socket()?;
+    Ok((upgraded.max_message_size(api.limits.line_bytes), place))
+}
+
 /// Waits until the host stops; a stop that can no longer be told of is one too.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
@@ -102,8 +135,14 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 pub(crate) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/v1/events", get(events::list).post(events::publish))
-        .route("/v1/events/stream", get(stream::events))
+        .route("/v1/events/stream", get(stream::sse::events))
+        .route("/v1/events/socket", get(stream::websocket::events))
         .route("/v1/events/{id}", get(events::explain))
+        .route("/v1/readers", get(readers::list))
+        .route("/v1/readers/{name}", get(readers::show).put(readers::put).delete(readers::remove))
+        .route("/v1/readers/{name}/next", post(readers::next))
+        .route("/v1/readers/{name}/settle", post(readers::settle))
+        .route("/v1/readers/{name}/socket", get(readers::socket::open))
         .route("/v1/workflows", get(workflows::list).post(workflows::submit))
         .route("/v1/workflows/{id}", get(workflows::show))
         .route("/v1/workflows/{id}/cancel", post(workflows::cancel))
