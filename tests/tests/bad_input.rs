@@ -116,7 +116,7 @@ fn events() {
         expect!["422 event_type: event type of 206 bytes is longer than the 200 allowed"],
     );
     door.publish(&order(r#", "paylod": {}"#), expect!["422 paylod: unknown field 'paylod'; did you mean 'payload'?"]);
-    door.publish(&order(r#", "colour": "red""#), expect!["422 colour: unknown field 'colour'; known are event_id, event_type, timestamp, source_component, correlation_id, causation_id, workflow_id, task_id, provider_id, severity, payload, metadata"]);
+    door.publish(&order(r#", "colour": "red""#), expect!["422 colour: unknown field 'colour'; known are event_id, event_type, timestamp, source_component, correlation_id, causation_id, workflow_id, task_id, provider_id, severity, payload, metadata, expected_sequence"]);
     door.publish(&order(r#", "event_id": "seven""#), expect!["422 event_id: 'seven' is not a UUID"]);
     door.publish(
         &order(r#", "timestamp": "yesterday""#),

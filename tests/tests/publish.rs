@@ -435,3 +435,37 @@ fn what_a_plugin_publishes_comes_through_the_same_door() {
     assert!(host.events("type=task:completed").is_empty(), "nobody forges a fact");
     assert!(Uuid::parse_str(heard["event_id"].as_str().unwrap_or_default()).is_ok());
 }
+
+#[test]
+fn an_array_is_all_or_nothing_if_that_is_asked_for() {
+    let site = Site::new();
+    let host = site.start();
+    let atomic = |events: &Value| host.send("POST", "/v1/events?atomic=true", &[("Content-Type", "application/json")], events.to_string());
+    let mut cart = event("cart:opened", 1);
+    cart["workflow_id"] = json!("cart-7");
+    cart["expected_sequence"] = json!(0);
+    let taken = atomic(&json!([cart, event("cart:filled", 2)])).expect(201);
+    let sequences: Vec<u64> = taken.as_array().into_iter().flatten().filter_map(|answer| answer["sequence_number"].as_u64()).collect();
+    assert_eq!(sequences[1], sequences[0] + 1);
+    let again = atomic(&json!([cart, event("cart:filled", 2)])).expect(200);
+    assert_eq!((&again[0]["outcome"], &again[1]["sequence_number"]), (&json!("duplicate"), &json!(sequences[1])));
+    cart["payload"] = json!({"other": true});
+    let refused = atomic(&json!([event("cart:filled", 3), cart])).expect(409);
+    assert_eq!((&refused["place"], &refused["actual_sequence"]), (&json!(1), &json!(sequences[0])));
+    let detail = refused["detail"].as_str().unwrap_or_default();
+    assert!(
+        detail.starts_with("[1]: expected_sequence: the last event of workflow 'cart-7' is")
+            && detail.ends_with("nothing of the array was done"),
+        "{detail}"
+    );
+    assert_eq!(host.events("type=cart:filled").len(), 1);
+    let alone = atomic(&event("cart:filled", 4)).expect(400);
+    assert_eq!(alone["detail"], "with atomic=true the body is an array of events");
+    let lines = host.send("POST", "/v1/events?atomic=true", &[("Content-Type", "application/x-ndjson")], "{}\n").expect(415);
+    assert!(lines["detail"].as_str().is_some_and(|detail| detail.ends_with("send application/json")), "{lines}");
+    // By the command line.
+    let file = site.file("cart.json", json!([event("cart:closed", 5), event("cart:paid", 6)]).to_string());
+    assert_eq!(host.cli(&["publish", "--atomic", file.to_str().unwrap_or_default()]).stdout.trim(), "2 taken, 0 refused");
+    let late = host.cli(&["publish", "--type", "cart:paid", "--workflow-id", "cart-7", "--expected-sequence", "1"]);
+    assert!(late.code == 1 && late.stderr.contains("the last event of workflow 'cart-7' is"), "{late:?}");
+}

@@ -81,7 +81,7 @@ fn a_reader_over_a_websocket_is_handed_events_and_heard() {
     drop(socket);
     let mut again = Socket::open(host.address(), "/v1/readers/billing/socket");
     let message = again.next_message().expect("the third");
-    assert_eq!((numbers(&[message.clone()]), &message["delivery"]), (vec![2], &json!(2)));
+    assert_eq!((numbers(std::slice::from_ref(&message)), &message["delivery"]), (vec![2], &json!(2)));
     let dead = host.wait_for("type=event:dead_lettered", |_| true);
     assert_eq!((&dead["payload"]["reader"], &dead["payload"]["reason"]), (&json!("billing"), &json!("the connection that had it ended")));
     // The stop is told.

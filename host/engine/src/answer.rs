@@ -56,13 +56,16 @@ pub struct Answer {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The last event of the workflow or correlation, where another was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual_sequence: Option<u64>,
     /// When trying again may help, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
     /// What was wrong with it, for a refusal at the door.
     #[serde(skip)]
     pub rejection: Option<Rejection>,
-    /// Whether it was refused because the same id stands in the log with other content.
+    /// Whether it was refused for what stands in the log: the same id with other content, or another last event than was expected.
     #[serde(skip)]
     pub conflict: bool,
 }
@@ -76,6 +79,7 @@ impl Answer {
             workflow_id: None,
             by: None,
             reason: None,
+            actual_sequence: None,
             retry_after_ms: None,
             rejection: None,
             conflict: false,
@@ -115,6 +119,11 @@ impl Answer {
     pub(crate) fn not_appended(error: &AppendError, event_id: Uuid) -> Self {
         match error {
             AppendError::Poisoned(poisoned) => Self::unknown(poisoned.to_string(), event_id),
+            AppendError::Unexpected { actual, .. } => {
+                let reason = format!("expected_sequence: {error}; read what came, and decide anew");
+                let unexpected = Self { event_id: Some(event_id), reason: Some(reason), conflict: true, ..Self::new(Outcome::Refused) };
+                Self { actual_sequence: Some(*actual), ..unexpected }
+            }
             AppendError::Conflict { .. } => Self::busy("what a control handler had read changed three times under it", 50),
             other => Self::busy(other.to_string(), 100),
         }

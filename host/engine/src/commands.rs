@@ -98,7 +98,8 @@ impl Shared {
         };
         let (given_id, given_correlation) = (incoming.event_id, incoming.correlation_id.is_some());
         let draft = incoming.into_draft(clock::now(), clock::fresh_id(), &self.options.envelope)?;
-        let at_door = AtDoor { draft, given_id, given_correlation, caller, outbox_row: None, hops: 0, content: OnceLock::new() };
+        let at_door =
+            AtDoor { draft, given_id, given_correlation, caller, expected: None, outbox_row: None, hops: 0, content: OnceLock::new() };
         Ok(self.submitted(at_door, definition, request.input).await)
     }
 

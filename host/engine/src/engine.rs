@@ -29,6 +29,7 @@ use trackside_store::{AppendError, Batch, Entry, Flush, ReadError, Store};
 
 use crate::{
     answer::{Answer, Caller},
+    atomic::Together,
     bypass::{Bypass, BypassError, Bypasses},
     chain::{self, ChainJob},
     clock,
@@ -41,6 +42,7 @@ use crate::{
     identity::Identity,
     latency::Latencies,
     options::EngineOptions,
+    outbox::Cascades,
     readers::{DurableReader, ReaderStatus, Readers, ReadersError},
     roster::Roster,
     runs::Runs,
@@ -89,6 +91,7 @@ pub(crate) struct Shared {
     pub(crate) stretches: Stretches,
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) readers: Readers,
+    pub(crate) cascades: Mutex<Cascades>,
     pub(crate) checks: Latencies,
     pub(crate) appends: Latencies,
     pub(crate) ended: AtomicU64,
@@ -164,6 +167,7 @@ impl Engine {
             stretches: Stretches::default(),
             dispatch: Arc::default(),
             readers: Readers::default(),
+            cascades: Mutex::new(Cascades::new(&options)),
             checks: Latencies::default(),
             appends: Latencies::default(),
             ended: AtomicU64::new(0),
@@ -251,6 +255,11 @@ impl Engine {
     /// Publishes one event: the answer comes when it is durable, or when it is clear that it will not be.
     pub async fn publish(&self, incoming: Incoming, caller: Caller) -> Answer {
         self.shared.publish(incoming, caller).await
+    }
+
+    /// Publishes all of these events in one commit, or none of them.
+    pub async fn publish_together(&self, incoming: Vec<Incoming>, caller: Caller) -> Together {
+        self.shared.publish_together(incoming, caller).await
     }
 
     /// Submits a workflow: the answer comes when it is durable.

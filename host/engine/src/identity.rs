@@ -27,7 +27,7 @@ pub(crate) fn unhex(text: &str) -> Option<ContentKey> {
 }
 
 /// What two publishes of one event have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Key {
     /// The publisher's id.
     Id(Uuid),
@@ -187,6 +187,14 @@ pub(crate) mod sha2_key {
 
     /// The first half of a SHA-256.
     pub(crate) type ContentKey = [u8; 16];
+
+    /// The key of a content beside a number.
+    pub(crate) fn beside(content: &ContentKey, number: u64) -> ContentKey {
+        let Digest(digest) = Digest::of(&[&content[..], &number.to_le_bytes()].concat());
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        key
+    }
 
     /// Over type, source, workflow, task, provider, the correlation that the publisher gave, and the canonical payload.
     pub(crate) fn of(event: &Event, given_correlation: bool) -> ContentKey {

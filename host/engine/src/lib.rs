@@ -4,6 +4,7 @@
 //! Knows no SQL, no wasmtime types, no HTTP types and no configuration text.
 
 mod answer;
+mod atomic;
 mod bypass;
 mod calls;
 mod chain;
@@ -37,6 +38,7 @@ mod workflows;
 
 pub use self::{
     answer::{Answer, Caller, Outcome},
+    atomic::Together,
     bypass::{Bypass, BypassError, MOST_BYPASS_MS},
     clock::now,
     commands::{SubmitError, SubmitRequest},

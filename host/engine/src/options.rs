@@ -1,7 +1,7 @@
 //! The engine's knobs and limits, each with its name and default.
 //! Where they come from (file, environment, flags) is the server's.
 
-use trackside_model::event::EnvelopeLimits;
+use trackside_model::{event::EnvelopeLimits, rate::Rate};
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
@@ -30,6 +30,10 @@ pub struct EngineOptions {
     pub dedup_entries: usize,
     /// Publishes by plugins that one event may lead to, one after the other.
     pub most_hops: u32,
+    /// Publishes of one plugin: more are dead letters.
+    pub plugin_rate: Rate,
+    /// Publishes by plugins of one correlation, whoever they are: more are dead letters.
+    pub correlation_rate: Rate,
     /// Milliseconds between two heartbeats of the providers; 0: none.
     pub heartbeat_ms: u64,
 }
@@ -49,6 +53,8 @@ impl Default for EngineOptions {
             dedup_window_ms: 60_000,
             dedup_entries: 100_000,
             most_hops: 8,
+            plugin_rate: Rate { per_sec: 10_000, burst: 20_000 },
+            correlation_rate: Rate { per_sec: 1_000, burst: 10_000 },
             heartbeat_ms: 10_000,
         }
     }

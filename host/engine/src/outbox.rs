@@ -8,10 +8,11 @@ use trackside_model::{
     control::{Admitted, Notice},
     event::{Event, Incoming, Text},
     ports::Outbox,
+    rate::{Rate, Rates},
 };
 use trackside_store::{Batch, Entry, Flush, OutboxEntry, OutboxRow, ReadError};
 
-use crate::{answer::Outcome, clock, engine::Shared, publish::AtDoor, slot::Slot};
+use crate::{answer::Outcome, clock, engine::Shared, options::EngineOptions, publish::AtDoor, slot::Slot};
 
 /// In the metadata of what a plugin publishes: the first 12 digits of its version.
 pub(crate) const PLUGIN_VERSION: &str = "plugin_version";
@@ -63,6 +64,50 @@ pub(crate) fn release_one(batch: &mut Batch, plugin: Text, outbox: Outbox, cause
 /// Publishes by plugins that led to an event: carried in its metadata, so that it survives a restart.
 pub(crate) fn hops_of(event: &Event) -> u32 {
     event.metadata.get("hops").and_then(|hops| hops.parse().ok()).unwrap_or(0)
+}
+
+/// How fast plugins publish: each of them, and all of them together about one thing. What is faster is a loop, or will be the end of the host as
+/// if it were one.
+#[derive(Debug)]
+pub(crate) struct Cascades {
+    of_plugin: (Rate, Rates<Text>),
+    of_correlation: (Rate, Rates<Text>),
+}
+
+impl Cascades {
+    pub(crate) fn new(options: &EngineOptions) -> Self {
+        let of = |rate: Rate| (rate, Rates::new(rate));
+        Self { of_plugin: of(options.plugin_rate), of_correlation: of(options.correlation_rate) }
+    }
+
+    /// Counts a publish, or says what is too fast about it.
+    fn take(&mut self, row: &OutboxRow) -> Result<(), String> {
+        let now = clock::now();
+        let fast = |what: String, rate: Rate, name: &str| {
+            format!(
+                "{what} publishes faster than {} a second, with {} at once ({name} in the host's configuration)",
+                rate.per_sec, rate.burst
+            )
+        };
+        if !self.of_plugin.1.take(&row.plugin, now) {
+            return Err(fast(format!("plugin '{}'", row.plugin), self.of_plugin.0, "engine.plugin_rate"));
+        }
+        if !self.of_correlation.1.take(&row.correlation_id, now) {
+            self.of_plugin.1.give_back(&row.plugin);
+            return Err(fast(
+                format!("what follows from correlation '{}'", row.correlation_id),
+                self.of_correlation.0,
+                "engine.correlation_rate",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A publish that is taken up again is counted then.
+    fn give_back(&mut self, row: &OutboxRow) {
+        self.of_plugin.1.give_back(&row.plugin);
+        self.of_correlation.1.give_back(&row.correlation_id);
+    }
 }
 
 impl Shared {
@@ -134,6 +179,9 @@ impl Shared {
         if publish.raised {
             return self.raise(entry);
         }
+        if let Err(reason) = self.cascades.lock().take(row) {
+            return self.refuse(entry, "too_fast", &reason);
+        }
         let mut metadata = publish.metadata;
         metadata.insert("hops".to_owned(), row.hops.to_string());
         let text = |text: &Option<Text>| text.as_deref().map(str::to_owned);
@@ -150,6 +198,7 @@ impl Shared {
             severity: Some(publish.severity),
             payload: Some(publish.payload),
             metadata,
+            expected_sequence: None,
         };
         let draft = match incoming.into_plugin_draft(&row.plugin, clock::now(), publish.event_id, &self.options.envelope) {
             Ok(draft) => draft,
@@ -158,7 +207,10 @@ impl Shared {
         let answer = self.enter(AtDoor::of_plugin(draft, entry.id, row.hops, &row.plugin)).await;
         match answer.outcome {
             Outcome::Appended | Outcome::Skipped => true,
-            Outcome::Busy | Outcome::Unknown => false,
+            Outcome::Busy | Outcome::Unknown => {
+                self.cascades.lock().give_back(row);
+                false
+            }
             // The same publish of a call that was delivered again.
             Outcome::Duplicate => self.done(entry),
             Outcome::Refused if answer.by.is_some() => true,

@@ -14,7 +14,7 @@ use trackside_model::{
     event::{Draft, Event, Incoming, Rejection, RejectionKind, Text},
     ports::Outbox,
 };
-use trackside_store::{AppendError, Batch, Entry, Flush, Found};
+use trackside_store::{AppendError, Batch, Entry, Expected, Flush, Found, Line};
 use uuid::Uuid;
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     clock,
     engine::Shared,
     identity::{
-        Claim, Claimed, Original, SENT_CONTENT, hex,
+        Claim, Claimed, Identity, Key, Original, SENT_CONTENT, hex,
         sha2_key::{self, ContentKey},
     },
     outbox,
@@ -43,6 +43,8 @@ pub(crate) struct AtDoor {
     pub(crate) given_id: Option<Uuid>,
     pub(crate) given_correlation: bool,
     pub(crate) caller: Caller,
+    /// What the last event of its workflow or correlation must be.
+    pub(crate) expected: Option<Expected>,
     /// The outbox row that it comes from, to be deleted with the append.
     pub(crate) outbox_row: Option<u64>,
     /// Publishes by plugins that led here.
@@ -72,16 +74,22 @@ impl Shared {
     }
 
     /// Normalises and checks.
-    fn admit(&self, mut incoming: Incoming, caller: Caller) -> Result<AtDoor, Rejection> {
+    pub(crate) fn admit(&self, mut incoming: Incoming, caller: Caller) -> Result<AtDoor, Rejection> {
         // What the host itself notes there is not an edge's to say.
         incoming.metadata.retain(|key, _| !HOST_METADATA.contains(&key.as_str()));
         let (given_id, given_correlation) = (incoming.event_id, incoming.correlation_id.is_some());
+        let expected = incoming.expected_sequence;
         if self.roster.load().get(&incoming.source_component).is_some() {
             let message = format!("'{}' is a plugin of this host; publish under a name of your own", incoming.source_component);
             return Err(Rejection { kind: RejectionKind::Forbidden, field: "source_component".to_owned(), message });
         }
         let draft = incoming.into_draft(clock::now(), clock::fresh_id(), &self.options.envelope)?;
-        Ok(AtDoor { draft, given_id, given_correlation, caller, outbox_row: None, hops: 0, content: OnceLock::new() })
+        let line = || match &draft.workflow_id {
+            Some(workflow_id) => Line::Workflow(workflow_id.clone()),
+            None => Line::Correlation(draft.correlation_id.clone()),
+        };
+        let expected = expected.map(|sequence| Expected { line: line(), sequence });
+        Ok(AtDoor { draft, given_id, given_correlation, caller, expected, outbox_row: None, hops: 0, content: OnceLock::new() })
     }
 
     /// Identity → chain → append; the answer goes out after the commit.
@@ -113,7 +121,7 @@ impl Shared {
 
     /// Settles whether this is the first of its kind.
     pub(crate) async fn identify(self: &Arc<Self>, at_door: &AtDoor) -> Result<Option<Claim>, Answer> {
-        let Some(key) = self.identity.key(&at_door.draft, at_door.given_id, || at_door.content()) else { return Ok(None) };
+        let Some(key) = at_door.key(&self.identity) else { return Ok(None) };
         loop {
             let original = match self.identity.claim(key, clock::now()) {
                 Claimed::First(claim) => {
@@ -156,7 +164,7 @@ impl Shared {
     }
 
     /// Asks the control handlers.
-    async fn judge(self: &Arc<Self>, at_door: &AtDoor) -> Result<Judged, Answer> {
+    pub(crate) async fn judge(self: &Arc<Self>, at_door: &AtDoor) -> Result<Judged, Answer> {
         let Asked { verdict, record, outboxes } = self.ask_about(at_door).await?;
         let mut draft = at_door.draft.clone();
         if verdict.replaces() {
@@ -193,6 +201,7 @@ impl Shared {
     pub(crate) fn append_judged(&self, at_door: &AtDoor, judged: Judged) -> Result<(Answer, Option<Original>), AppendError> {
         let Judged { passed, verdict, record, outboxes } = judged;
         let mut batch = Batch { outbox_done: at_door.outbox_row.into_iter().collect(), ..Batch::default() };
+        batch.expected.extend(at_door.expected.clone().filter(|_| passed.is_ok()));
         let decisions: Vec<Arc<DecisionRecord>> = record.into_iter().collect();
         outbox::release(&mut batch, outboxes, &at_door.draft, at_door.hops);
         let told = notice_of(&verdict, &at_door.draft);
@@ -273,7 +282,7 @@ pub(crate) fn is_command(event: &Event) -> bool {
     catalogue::entry(&event.event_type).is_some_and(|entry| entry.owner == Owner::Command)
 }
 
-fn answer_of(verdict: &Verdict) -> Answer {
+pub(crate) fn answer_of(verdict: &Verdict) -> Answer {
     match verdict {
         Verdict::Proceed(_) => Answer::new(Outcome::Appended),
         Verdict::Held { by, reason, retry_after_ms } => {
@@ -292,7 +301,7 @@ fn answer_of(verdict: &Verdict) -> Answer {
 }
 
 /// What the log is told of a verdict besides the event itself.
-fn notice_of(verdict: &Verdict, draft: &Draft) -> Option<Notice> {
+pub(crate) fn notice_of(verdict: &Verdict, draft: &Draft) -> Option<Notice> {
     let Verdict::Signal { by, signal } = verdict else { return None };
     let event_type = match signal {
         Signal::Proceed(_) => return None,
@@ -314,8 +323,17 @@ fn notice_of(verdict: &Verdict, draft: &Draft) -> Option<Notice> {
 
 impl AtDoor {
     /// The digest of what makes this event the same as another.
-    fn content(&self) -> ContentKey {
+    pub(crate) fn content(&self) -> ContentKey {
         *self.content.get_or_init(|| sha2_key::of(&self.draft, self.given_correlation))
+    }
+
+    /// How two publishes of it are told to be one; `None`: they never are. Who expects something else of the log does not repeat himself.
+    pub(crate) fn key(&self, identity: &Identity) -> Option<Key> {
+        let content = || match &self.expected {
+            None => self.content(),
+            Some(expected) => sha2_key::beside(&self.content(), expected.sequence),
+        };
+        identity.key(&self.draft, self.given_id, content)
     }
 
     /// A publish of a plugin's outbox.
@@ -326,6 +344,7 @@ impl AtDoor {
             given_correlation: true,
             draft,
             caller,
+            expected: None,
             outbox_row: Some(row),
             hops,
             content: OnceLock::new(),

@@ -13,6 +13,7 @@ pub mod outside;
 pub mod packed;
 pub mod plugin;
 pub mod ports;
+pub mod rate;
 pub mod reader;
 pub mod retry;
 pub mod text;

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     batch::{Appended, Batch, Entry, Flush, Identity, WorkflowChange},
+    expected::Expected,
     find::Found,
     kv_space::KvRow,
     pending::{PlacedWorkflow, Rows},
@@ -42,6 +43,14 @@ pub enum AppendError {
         place: usize,
         /// The event that has the id.
         found: Box<Found>,
+    },
+    /// The last event of a workflow or a correlation is another than was expected.
+    #[error("the last event of {} is {actual}, and not {}", expected.line, expected.sequence)]
+    Unexpected {
+        /// What was expected.
+        expected: Expected,
+        /// The sequence of the last event; 0: there is none.
+        actual: u64,
     },
     /// Two entries of the batch have the same id.
     #[error("event id {event_id} stands twice in one batch")]
@@ -95,6 +104,7 @@ impl Shared {
             let as_of = self.durable_head();
             self.refuse_known_ids(&batch.events)?;
             self.load_kv(&batch.kv)?;
+            let last = self.last_of(&batch.expected, as_of)?;
             let mut state = self.state();
             state.refuse_when_closed()?;
             // Ids were asked of the file as of then; what came since must still be remembered.
@@ -109,6 +119,10 @@ impl Shared {
                     // Its commit has just failed: the next round meets the poison.
                     None => continue,
                 }
+            }
+            match self.meets(&state, &batch.expected, &last, as_of) {
+                None => continue,
+                Some(met) => met?,
             }
             state.refuse_when_full(self)?;
             state.refuse_changed_reads(batch)?;

@@ -12,7 +12,7 @@ use trackside_model::{
 };
 use uuid::Uuid;
 
-use crate::{durable_readers::ReaderChange, ticket::Ticket};
+use crate::{durable_readers::ReaderChange, expected::Expected, ticket::Ticket};
 
 /// When a batch is to be committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,8 @@ pub struct Batch {
     pub kv: Vec<(Text, Vec<KvWrite>)>,
     /// What must not have changed since it was read.
     pub kv_reads: Vec<(Text, Vec<KvRead>)>,
+    /// What the last event of a workflow or of a correlation must be.
+    pub expected: Vec<Expected>,
     /// How far readers have come.
     pub cursors: Vec<(String, Position)>,
     /// Publishes to be taken through the door.

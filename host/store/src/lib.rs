@@ -14,6 +14,7 @@ mod decisions;
 mod directory;
 mod durable_readers;
 mod event_types;
+mod expected;
 mod find;
 mod inbox;
 mod kv;
@@ -44,6 +45,7 @@ pub use self::{
     batch::{Appended, Batch, Entry, Flush, Identity, OutboxRow, WorkflowChange},
     directory::log_path,
     durable_readers::{ReaderChange, ReaderRow, reader_cursor},
+    expected::{Expected, Line},
     find::Found,
     inbox::{Inbox, InboxError, InboxRow, Settled},
     kv_list::{KvEntry, KvPage},

@@ -127,6 +127,11 @@ impl Pending {
         self.bytes
     }
 
+    /// The events that are not durable.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Arc<Event>> {
+        self.events.iter()
+    }
+
     /// Whether the writer need not wait for anything.
     pub(crate) fn is_due(&self) -> bool {
         self.groups.len() > 1 || self.groups.front().is_some_and(|front| front.due.is_none())

@@ -5,7 +5,7 @@
 mod tests {
     use rusqlite::Connection;
 
-    use crate::{candidates, find, kv, kv_list, outbox, query, schema, tail, workflows};
+    use crate::{candidates, expected, find, kv, kv_list, outbox, query, schema, tail, workflows};
 
     /// What SQLite says it does, one step a line.
     fn plan(connection: &Connection, sql: &str) -> String {
@@ -27,6 +27,9 @@ mod tests {
             (query::TIME_AT, "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"),
             (schema::TAIL, "SCAN events"),
             (find::BY_ID, "SEARCH events USING INDEX events_by_id (event_id=?)"),
+            (expected::LAST_OF_WORKFLOW, "SEARCH events USING COVERING INDEX events_by_workflow (workflow_id=? AND rowid<?)"),
+            (expected::LAST_OF_CORRELATION, "SEARCH events USING COVERING INDEX events_by_correlation (correlation_id=? AND rowid<?)"),
+            (expected::OF_OWN_ID, "SEARCH events USING INDEX events_by_id (event_id=?)"),
             (candidates::BY_OWN_ID, "SEARCH events USING COVERING INDEX events_by_id (event_id=?)"),
             (candidates::BY_TYPE, "SEARCH events USING COVERING INDEX events_by_type (type_id=? AND rowid>? AND rowid<?)"),
             (

@@ -15,5 +15,6 @@ mod stories;
 mod streams;
 mod support;
 mod swaps;
+mod together;
 mod triggers;
 mod workflows;

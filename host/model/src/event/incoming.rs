@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The fields that a publisher may send.
-pub const DRAFT_FIELDS: [&str; 12] = [
+pub const DRAFT_FIELDS: [&str; 13] = [
     "event_id",
     "event_type",
     "timestamp",
@@ -26,6 +26,7 @@ pub const DRAFT_FIELDS: [&str; 12] = [
     "severity",
     "payload",
     "metadata",
+    "expected_sequence",
 ];
 
 /// Fields of the envelope that the host gives; ignored when an event that was read is published again.
@@ -115,6 +116,8 @@ pub struct Incoming {
     pub payload: Option<Json>,
     /// Small string facts.
     pub metadata: Metadata,
+    /// What the last event of its workflow, or else of its correlation, must be for it to be taken; 0: there must be none.
+    pub expected_sequence: Option<u64>,
 }
 
 impl Incoming {
@@ -183,6 +186,10 @@ impl Incoming {
                     let value = string(&format!("metadata.{key}"), value)?;
                     self.metadata.insert(key, value);
                 }
+            }
+            "expected_sequence" => {
+                let wrong = || Rejection::malformed(name, "expected the sequence number of an event, or 0 for none");
+                self.expected_sequence = Some(value.as_u64().ok_or_else(wrong)?);
             }
             known if HOST_FIELDS.contains(&known) => {}
             unknown => return Err(Rejection::malformed(unknown, crate::text::unknown_field(unknown, &DRAFT_FIELDS))),
@@ -264,6 +271,16 @@ fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: 
         return Err(Rejection::too_large(
             "metadata",
             format!("{metadata_bytes} bytes are more than the {} allowed", limits.metadata_bytes),
+        ));
+    }
+    if rest.expected_sequence.is_some() && rest.workflow_id.is_none() && rest.correlation_id.is_none() {
+        let what = "say of which workflow_id or correlation_id that is the last event";
+        return Err(Rejection::malformed("expected_sequence", what));
+    }
+    if rest.expected_sequence.is_some() && catalogue::entry(&event_type).is_some_and(|entry| entry.owner == catalogue::Owner::Command) {
+        return Err(Rejection::malformed(
+            "expected_sequence",
+            format!("'{event_type}' is a command, which the workflow's own state decides about"),
         ));
     }
     let payload = match rest.payload {

@@ -57,6 +57,12 @@ pub(super) struct PublishArgs {
     /// A small fact beside the payload.
     #[arg(long, requires = "event_type", value_name = "KEY=VALUE")]
     metadata: Vec<String>,
+    /// What the last event of its workflow, or of its correlation, must be; 0: there must be none.
+    #[arg(long, requires = "event_type", value_name = "SEQUENCE")]
+    expected_sequence: Option<u64>,
+    /// All of an array, or nothing of it.
+    #[arg(long, requires = "file", conflicts_with = "ordered")]
+    atomic: bool,
     /// One event at a time, so that they stand in the log exactly in this order whatever control handlers do.
     #[arg(long)]
     ordered: bool,
@@ -88,6 +94,9 @@ fn publish(args: &PublishArgs) -> Result<(), CliError> {
     };
     let mut tally = Tally { out: Out::new(), json: args.json, taken: 0, refused: 0, many: false };
     match form(&text) {
+        Form::One | Form::Lines if args.atomic => {
+            return Err(CliError::Failed("--atomic takes an array: [{\"event_type\": …}, …]".to_owned()));
+        }
         Form::One => tally.one(&post(&client, args, "application/json", &text)?)?,
         Form::Array => tally.array(&post(&client, args, "application/json", &text)?)?,
         Form::Lines => {
@@ -139,6 +148,9 @@ impl PublishArgs {
                 event.insert(name.to_owned(), json!(value));
             }
         }
+        if let Some(expected) = self.expected_sequence {
+            event.insert("expected_sequence".to_owned(), json!(expected));
+        }
         if let Some(payload) = &self.payload {
             event.insert("payload".to_owned(), json_argument("--payload", payload)?);
         }
@@ -157,7 +169,11 @@ impl PublishArgs {
 fn post(client: &Client, args: &PublishArgs, media: &str, text: &str) -> Result<Answered, CliError> {
     // An identity for each call: sent twice on purpose is two events, sent twice by the network is one.
     let key = Uuid::now_v7().to_string();
-    let path = if args.ordered { "/v1/events?ordered=true" } else { "/v1/events" };
+    let path = match args {
+        PublishArgs { atomic: true, .. } => "/v1/events?atomic=true",
+        PublishArgs { ordered: true, .. } => "/v1/events?ordered=true",
+        _ => "/v1/events",
+    };
     client.post(path, &[("Content-Type", media), ("Idempotency-Key", &key)], text)
 }
 

@@ -9,7 +9,7 @@ use std::{fmt::Write as _, net::SocketAddr, path::PathBuf, thread, time::Duratio
 
 use serde::{Deserialize, Serialize};
 use trackside_engine::EngineOptions;
-use trackside_model::event::EnvelopeLimits;
+use trackside_model::{event::EnvelopeLimits, rate::Rate};
 use trackside_store::StoreOptions;
 use trackside_wasm::{CompileLimits, OutgoingOptions, PoolSizes};
 
@@ -152,6 +152,10 @@ pub struct Engine {
     pub observer_batch: usize,
     pub observer_deliveries: u32,
     pub most_hops: u32,
+    pub plugin_rate: u32,
+    pub plugin_burst: u32,
+    pub correlation_rate: u32,
+    pub correlation_burst: u32,
     pub heartbeat_ms: u64,
 }
 
@@ -286,6 +290,10 @@ impl Default for Engine {
             observer_batch: options.observer_batch,
             observer_deliveries: options.observer_deliveries,
             most_hops: options.most_hops,
+            plugin_rate: options.plugin_rate.per_sec,
+            plugin_burst: options.plugin_rate.burst,
+            correlation_rate: options.correlation_rate.per_sec,
+            correlation_burst: options.correlation_rate.burst,
             heartbeat_ms: options.heartbeat_ms,
         }
     }
@@ -341,6 +349,8 @@ impl Config {
             dedup_window_ms: self.dedup.window_secs.saturating_mul(1_000),
             dedup_entries: self.dedup.entries,
             most_hops: self.engine.most_hops,
+            plugin_rate: Rate { per_sec: self.engine.plugin_rate, burst: self.engine.plugin_burst },
+            correlation_rate: Rate { per_sec: self.engine.correlation_rate, burst: self.engine.correlation_burst },
             heartbeat_ms: self.engine.heartbeat_ms,
         }
     }

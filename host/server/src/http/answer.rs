@@ -87,6 +87,21 @@ fn detail_of(answer: &Answer) -> String {
     }
 }
 
+/// The problem of events that were to be published together, of which the one at this place stood against it.
+pub(super) fn against_all(place: usize, answer: &Answer) -> Problem {
+    let problem = match judged(answer) {
+        Err(problem) => problem,
+        // Left out by a control handler, which alone is no problem.
+        Ok(_) => {
+            let by = answer.by.as_deref().unwrap_or_default();
+            let detail = format!("left out by the control handler '{by}': {}", detail_of(answer));
+            Problem::new(StatusCode::FORBIDDEN, detail).with("outcome", Outcome::Refused).with("by", by)
+        }
+    };
+    let detail = format!("[{place}]: {}; nothing of the array was done", problem.detail());
+    problem.with("detail", detail).with("place", place)
+}
+
 /// One answer as an element of many: its own status beside its members.
 pub(super) fn element(answer: &Answer) -> Value {
     match judged(answer) {

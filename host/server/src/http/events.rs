@@ -11,7 +11,7 @@ use axum::{
 };
 use futures_util::{StreamExt as _, stream};
 use serde_json::value::RawValue;
-use trackside_engine::Answer;
+use trackside_engine::{Answer, Outcome, Together};
 use trackside_model::event::{Event, Incoming, Rejection};
 use trackside_store::{ReadError, ReadStore};
 use uuid::Uuid;
@@ -29,21 +29,22 @@ use crate::{
 };
 
 /// What publishing may be asked.
-const PUBLISH_PARAMS: [&str; 1] = ["ordered"];
+const PUBLISH_PARAMS: [&str; 2] = ["ordered", "atomic"];
 
 /// `POST /v1/events`.
 pub(super) async fn publish(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
-    let asked = media(&uri, &headers).and_then(|(media, ordered)| Ok((media, ordered, Envelope::read(&headers, &api.token)?)));
-    let (media, ordered, envelope) = match asked {
+    let asked = media(&uri, &headers).and_then(|(media, manner)| Ok((media, manner, Envelope::read(&headers, &api.token)?)));
+    let (media, manner, envelope) = match asked {
         Ok(asked) => asked,
         Err(problem) => return problem.into_response(),
     };
-    let in_flight = if ordered { 1 } else { api.limits.in_flight };
+    let in_flight = if manner.ordered { 1 } else { api.limits.in_flight };
     if media == Media::Ndjson {
         return ndjson::publish(api, envelope, in_flight, body);
     }
     let limit = BodyLimit { name: "http.body_bytes", bytes: api.limits.body_bytes };
     let published = match body::text(body, limit, api.limits.read_timeout_ms).await {
+        Ok(text) if manner.atomic => publish_together(&api, &envelope, &text).await,
         Ok(text) if text.trim_start().starts_with('[') => publish_array(&api, &envelope, in_flight, &text).await,
         Ok(text) => publish_one(&api, &envelope, &text).await,
         Err(problem) => Err(problem),
@@ -51,15 +52,27 @@ pub(super) async fn publish(State(api): State<Arc<Api>>, uri: Uri, headers: Head
     published.unwrap_or_else(Problem::into_response)
 }
 
-fn media(uri: &Uri, headers: &HeaderMap) -> Result<(Media, bool), Problem> {
-    let mut ordered = false;
+/// How several events are published.
+#[derive(Clone, Copy, Debug, Default)]
+struct Manner {
+    /// Each after the one before it.
+    ordered: bool,
+    /// All of them, or none.
+    atomic: bool,
+}
+
+fn media(uri: &Uri, headers: &HeaderMap) -> Result<(Media, Manner), Problem> {
+    let mut manner = Manner::default();
     for (name, value) in body::pairs(uri)? {
         match name.as_str() {
-            "ordered" => ordered = params::truth(&name, &value)?,
+            "ordered" => manner.ordered = params::truth(&name, &value)?,
+            "atomic" => manner.atomic = params::truth(&name, &value)?,
             other => return Err(params::unknown(other, &PUBLISH_PARAMS).into()),
         }
     }
-    Ok((body::media_of(headers, &[Media::Json, Media::Ndjson])?, ordered))
+    // What is all or nothing is read whole first, which NDJSON is not made for.
+    let known: &[Media] = if manner.atomic { &[Media::Json] } else { &[Media::Json, Media::Ndjson] };
+    Ok((body::media_of(headers, known)?, manner))
 }
 
 async fn publish_one(api: &Api, envelope: &Envelope, text: &str) -> Result<Response, Problem> {
@@ -76,6 +89,23 @@ async fn publish_array(api: &Api, envelope: &Envelope, in_flight: usize, text: &
     let answers: Vec<Answer> = stream::iter(publishing).buffered(in_flight).collect().await;
     let elements: Vec<serde_json::Value> = answers.iter().map(answer::element).collect();
     Ok(answer::json(StatusCode::OK, &elements))
+}
+
+/// An array of which all is appended, in one commit, or nothing: 201 with one answer an event, 200 if all of them were there before, or the
+/// problem of the first that stands against it.
+async fn publish_together(api: &Api, envelope: &Envelope, text: &str) -> Result<Response, Problem> {
+    if !text.trim_start().starts_with('[') {
+        return Err(answer::rejected(&Rejection::malformed("", "with atomic=true the body is an array of events")));
+    }
+    let all = read_array(api, envelope, text)?;
+    match api.engine.publish_together(all, envelope.caller.clone()).await {
+        Together::All(answers) => {
+            let new = answers.iter().any(|answer| answer.outcome == Outcome::Appended);
+            let elements: Vec<serde_json::Value> = answers.iter().map(answer::element).collect();
+            Ok(answer::json(if new { StatusCode::CREATED } else { StatusCode::OK }, &elements))
+        }
+        Together::None { place, answer } => Err(answer::against_all(place, &answer)),
+    }
 }
 
 fn read_array(api: &Api, envelope: &Envelope, text: &str) -> Result<Vec<Incoming>, Problem> {
