@@ -2,7 +2,7 @@
 //! Whether the prose around it is true is for its readers.
 //!
 //! A document's commands run one after the other in one folder that looks like the repository but is not. `trackside …` and
-//! `cargo run … -- …` are the binary under test; `cargo xtask …` is what runs this, and is looked up only. A comment in the line
+//! `cargo run … -- …` are the binary under test, `cargo run --example …` is what was built beside it; `cargo xtask …` is what runs this, and is looked up only. A comment in the line
 //! above a block says what else there is to know: `<!-- test: background -->` for one that goes on until the document's end,
 //! `<!-- test: refused -->` for one that ends with exit code 1, `<!-- test: once taken up -->` for one that works once a change before it has been
 //! taken up, `<!-- test: skip because … -->` for one that cannot be run here.
@@ -204,9 +204,11 @@ fn cargo_script() -> String {
         "#!/bin/sh\n\
          if [ \"$1\" = xtask ]; then\n  case \"$2\" in {}) exit 0;; esac\nfi\n\
          if [ \"$1\" = test ] && [ -d trackside/sdk ]; then exec \"$CARGO\" \"$@\"; fi\n\
-         if [ \"$1\" = run ]; then\n  shift\n  if [ \"$1\" = --release ]; then shift; fi\n  if [ \"$1\" = -- ]; then shift; exec trackside \"$@\"; fi\nfi\n\
+         if [ \"$1\" = run ]; then\n  shift\n  if [ \"$1\" = --release ] || [ \"$1\" = --quiet ]; then shift; fi\n  \
+           if [ \"$1\" = --example ] && [ -x \"{examples}/$2\" ]; then exec \"{examples}/$2\"; fi\n  if [ \"$1\" = -- ]; then shift; exec trackside \"$@\"; fi\nfi\n\
          echo \"cargo $*: the documents' test does not know this command\" >&2\nexit 97\n",
-        verbs.join("|")
+        verbs.join("|"),
+        examples = binary().with_file_name("examples").display()
     )
 }
 

@@ -57,7 +57,8 @@ impl Shared {
         }
         let mut doors = Vec::with_capacity(incoming.len());
         for (place, incoming) in incoming.into_iter().enumerate() {
-            doors.push(self.at_door_together(incoming, caller.clone()).map_err(|rejection| (place, Box::new(Answer::rejected(rejection))))?);
+            doors
+                .push(self.at_door_together(incoming, caller.clone()).map_err(|rejection| (place, Box::new(Answer::rejected(rejection))))?);
         }
         let claims = match self.identify_together(&doors).await? {
             Identified::New(claims) => claims,

@@ -7,7 +7,7 @@ use serde_json::json;
 use trackside_model::{
     breaker::{Permission, Transition},
     control::{Admitted, CheckContext, Judged, Notice, NoticeError, Signal},
-    event::{Event, Text},
+    event::{Event, HOPS, Text},
     json::Json,
     ports::{BatchTurn, BatchVerdicts, CallReport, CheckBatch, Delivery, EventBatch, Failure, Fault, FaultKind, Subject, TaskCall, Usage},
     time::Timestamp,
@@ -292,7 +292,11 @@ impl Shared {
             let notice = notice.about_provider(&info.name);
             match (about.event, about.task) {
                 (Some(event), _) => notice.caused_by(event),
-                (None, Some(task)) => notice.about_task(&task.correlation_id, &task.workflow_id, Some(&task.task_id)),
+                (None, Some(task)) => {
+                    let hops = task.metadata.get(HOPS).and_then(|hops| hops.parse().ok());
+                    let notice = notice.about_task(&task.correlation_id, &task.workflow_id, Some(&task.task_id));
+                    hops.map_or(notice.clone(), |hops| notice.hops(hops))
+                }
                 (None, None) => notice,
             }
         }));

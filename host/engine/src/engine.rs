@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use trackside_model::{
     capability::CapabilityDiff,
     control::{Admitted, Notice},
@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) stretches: Stretches,
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) readers: Readers,
+    /// Told whenever a version comes into service or goes.
+    pub(crate) in_service: watch::Sender<()>,
     pub(crate) cascades: Mutex<Cascades>,
     pub(crate) checks: Latencies,
     pub(crate) appends: Latencies,
@@ -167,6 +169,7 @@ impl Engine {
             stretches: Stretches::default(),
             dispatch: Arc::default(),
             readers: Readers::default(),
+            in_service: watch::Sender::default(),
             cascades: Mutex::new(Cascades::new(&options)),
             checks: Latencies::default(),
             appends: Latencies::default(),

@@ -19,6 +19,8 @@ mod host_side;
 mod identity;
 mod inbox;
 mod latency;
+mod library;
+mod native;
 mod observers;
 mod options;
 mod outbox;
@@ -48,6 +50,8 @@ pub use self::{
     host_side::HostSide,
     inbox::InboxOptions,
     latency::Latencies,
+    library::{Emitter, Listening, RegisterError},
+    native::{Effects, Native},
     options::EngineOptions,
     readers::{Delivery, DurableReader, ReaderStatus, ReadersError},
     sightings::{Answered, Call, MOST_SIGHTINGS, Onlooker, Sighting},

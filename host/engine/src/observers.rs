@@ -41,6 +41,17 @@ const CURSOR_LAG: Duration = Duration::from_millis(50);
 /// Events that nobody wanted before a cursor is written down all the same.
 const CURSOR_EVERY: u64 = 4_096;
 
+/// How long is waited before what could not be read is read again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Where a reader begins.
+#[derive(Debug)]
+pub(crate) struct First {
+    pub(crate) cursor: Position,
+    /// Whether it was never there before.
+    pub(crate) is_new: bool,
+}
+
 /// How far one observer has come, and how its next delivery stands.
 struct Reading {
     name: Text,
@@ -51,6 +62,8 @@ struct Reading {
     write_by: Option<Instant>,
     batch: usize,
     deliveries: u32,
+    /// Who has had those deliveries: another version begins anew.
+    by: Option<Arc<Slot>>,
 }
 
 impl Reading {
@@ -92,10 +105,12 @@ impl Shared {
         if !self.reading.lock().insert(name.clone()) {
             return;
         }
-        let cursor = self.first_cursor(&cursor_key(name));
+        let begins = self.first_cursor(&cursor_key(name));
         let (shared, name) = (self.clone(), name.clone());
         self.tasks.spawn(format!("observer {name}"), OnStop::Drain, async move {
-            shared.clone().read_for(&name, cursor).await;
+            if let Some(First { cursor, .. }) = shared.in_the_end(begins, &cursor_key(&name)).await {
+                shared.clone().read_for(&name, cursor).await;
+            }
             shared.reading.lock().remove(&name);
             // Taken out of service and put back in while this came to an end: somebody has to read on.
             let back = shared.roster.load().get(&name).is_some_and(|slot| slot.info().roles.observer);
@@ -106,25 +121,30 @@ impl Shared {
     }
 
     /// Where a reader was; a new one begins with what comes from now on, and that is written down: what comes before its first delivery is not lost
-    /// if the host ends there.
-    pub(crate) fn first_cursor(&self, key: &str) -> Position {
+    /// if the host ends there. Why it cannot be told where it was: one that is taken for new would pass over what it has not seen.
+    pub(crate) fn first_cursor(&self, key: &str) -> Result<First, String> {
         // What its last reader released may still be on its way to the disk, where cursors are read from.
-        if let Ok(barrier) = self.store.append(Batch::default(), Flush::Now) {
-            // A poisoned store is told of by whoever appends next.
-            let _ = barrier.ticket.wait();
-        }
-        let stored = self.store.cursor(key).unwrap_or_else(|error| {
-            tracing::error!(cursor = key, "a cursor cannot be read: {error}");
-            None
-        });
-        if let Some(cursor) = stored {
-            return cursor;
+        let barrier = self.store.append(Batch::default(), Flush::Now).map_err(|error| error.to_string())?;
+        barrier.ticket.wait().map_err(|poisoned| poisoned.to_string())?;
+        if let Some(cursor) = self.store.cursor(key).map_err(|error| error.to_string())? {
+            return Ok(First { cursor, is_new: false });
         }
         let cursor = Position::end_of(self.store.appended());
-        if let Err(error) = self.store.append(Batch { cursors: vec![(key.to_owned(), cursor)], ..Batch::default() }, Flush::Lazy) {
-            tracing::error!(cursor = key, "a cursor is not taken: {error}");
+        let written = self.store.append(Batch { cursors: vec![(key.to_owned(), cursor)], ..Batch::default() }, Flush::Lazy);
+        written.map(|_| First { cursor, is_new: true }).map_err(|error| error.to_string())
+    }
+
+    /// Where it was, asked again until it can be told; `None`: the host stops first.
+    pub(crate) async fn in_the_end(&self, mut begins: Result<First, String>, key: &str) -> Option<First> {
+        let mut stopping = self.tasks.stopping();
+        loop {
+            match begins {
+                Ok(first) => return Some(first),
+                Err(error) => tracing::error!(cursor = key, "a cursor cannot be read: {error}"),
+            }
+            tokio::select! { () = tokio::time::sleep(RETRY) => {} () = stopping.wait() => return None }
+            begins = tokio::task::block_in_place(|| self.first_cursor(key));
         }
-        cursor
     }
 
     async fn read_for(self: Arc<Self>, name: &Text, cursor: Position) {
@@ -135,6 +155,7 @@ impl Shared {
             write_by: None,
             batch: FIRST_BATCH.min(self.options.observer_batch),
             deliveries: 0,
+            by: None,
         };
         self.read_on(&mut reading).await;
         self.write_cursor(&mut reading);
@@ -145,11 +166,17 @@ impl Shared {
         let mut stopping = self.tasks.stopping();
         let mut durable = self.store.watch_durable();
         let mut bypasses = self.bypasses.watch();
+        let mut in_service = self.in_service.subscribe();
         loop {
             let Some(slot) = self.roster.load().get(&reading.name).filter(|slot| slot.info().roles.observer).cloned() else { return };
+            if reading.by.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &slot)) {
+                reading.deliveries = 0;
+                reading.by = Some(slot.clone());
+            }
             if reading.is_overdue() {
                 self.write_cursor(reading);
             }
+            in_service.mark_unchanged();
             bypasses.mark_unchanged();
             if let Some(bypass) = slot.bypassed(clock::now()) {
                 // Its cursor stands.
@@ -158,10 +185,14 @@ impl Shared {
                 continue;
             }
             durable.mark_unchanged();
-            let stretch = self.stretches.read(&self.store, reading.cursor.sequence, self.options.observer_batch).unwrap_or_else(|error| {
-                tracing::error!(observer = &*reading.name, "the log cannot be read: {error}");
-                None
-            });
+            let stretch = match self.stretches.read(&self.store, reading.cursor.sequence, self.options.observer_batch) {
+                Ok(stretch) => stretch,
+                Err(error) => {
+                    tracing::error!(observer = &*reading.name, "the log cannot be read: {error}");
+                    tokio::select! { () = tokio::time::sleep(RETRY) => {} () = stopping.wait() => return }
+                    continue;
+                }
+            };
             let Some(stretch) = stretch else {
                 tokio::select! {
                     changed = durable.changed() => if changed.is_err() { return },
@@ -176,9 +207,13 @@ impl Shared {
                 return;
             }
             if let Some(pause) = pause {
-                tokio::select! { () = tokio::time::sleep(pause) => {} () = stopping.wait() => return }
+                // Another version need not wait for what this one has deserved.
+                tokio::select! { () = tokio::time::sleep(pause) => {} _ = in_service.changed() => {} () = stopping.wait() => return }
             } else if (BUSY..self.options.observer_batch).contains(&stretch.len()) && reading.cursor.sequence >= stretch.last() {
                 tokio::select! { () = tokio::time::sleep_until(gathered) => {} () = stopping.wait() => return }
+            } else {
+                // A stretch that nobody wanted was looked through on a thread that others wait for.
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -204,7 +239,10 @@ impl Shared {
                     None
                 }
                 // Somebody changed what it had read: the same batch again.
-                Err(AppendError::Conflict { .. }) => Some(Duration::ZERO),
+                Err(AppendError::Conflict { .. }) => {
+                    reading.deliveries -= 1;
+                    Some(Duration::ZERO)
+                }
                 Err(error) => {
                     tracing::error!(observer = &*reading.name, "its cursor is not taken: {error}");
                     Some(MOST_BACKOFF)

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use trackside_model::{
     control::{Admitted, Notice},
-    event::{Event, Incoming, Text},
+    event::{EnvelopeLimits, Event, HOPS, Incoming, Text},
     ports::Outbox,
     rate::{Rate, Rates},
 };
@@ -17,6 +17,12 @@ use crate::{answer::Outcome, clock, engine::Shared, options::EngineOptions, publ
 /// In the metadata of what a plugin publishes: the first 12 digits of its version.
 pub(crate) const PLUGIN_VERSION: &str = "plugin_version";
 
+/// The command that triggers publish.
+const SUBMIT: &str = "workflow:submit";
+/// Bytes that a submission may have beyond an event's payload: what a start holds at most, and a definition.
+const SUBMISSION_BYTES: usize = 512 << 10;
+/// Levels that a submission puts around an event.
+const SUBMISSION_DEPTH: usize = 8;
 /// Publishes looked at in one go.
 const BATCH: usize = 256;
 /// How long a publish that was answered busy waits before it is tried again.
@@ -61,9 +67,18 @@ pub(crate) fn release_one(batch: &mut Batch, plugin: Text, outbox: Outbox, cause
     }
 }
 
+/// What a plugin's publish is held to. A submission carries the events that it is about, each within the limits by itself, with a definition around them.
+fn limits_of(event_type: &str, limits: &EnvelopeLimits) -> EnvelopeLimits {
+    if event_type != SUBMIT {
+        return *limits;
+    }
+    let payload_bytes = limits.payload_bytes.saturating_add(SUBMISSION_BYTES);
+    EnvelopeLimits { payload_bytes, payload_depth: limits.payload_depth + SUBMISSION_DEPTH, ..*limits }
+}
+
 /// Publishes by plugins that led to an event: carried in its metadata, so that it survives a restart.
 pub(crate) fn hops_of(event: &Event) -> u32 {
-    event.metadata.get("hops").and_then(|hops| hops.parse().ok()).unwrap_or(0)
+    event.metadata.get(HOPS).and_then(|hops| hops.parse().ok()).unwrap_or(0)
 }
 
 /// How fast plugins publish: each of them, and all of them together about one thing. What is faster is a loop, or will be the end of the host as
@@ -170,6 +185,11 @@ impl Shared {
     /// `false`: it stays, and is taken up again.
     async fn take_through(self: &Arc<Self>, entry: &OutboxEntry) -> bool {
         let row = &entry.row;
+        if row.hops > self.options.most_hops.saturating_add(1) {
+            // It follows from the dead letter of one that was cut: a letter about it would be answered as well, and so on for ever.
+            tracing::warn!(plugin = &*row.plugin, event_type = row.publish.event_type, "what follows from a loop that was cut is dropped");
+            return self.done(entry);
+        }
         if row.hops > self.options.most_hops {
             let reason =
                 format!("{} publishes by plugins led to it, one after the other; {} are allowed", row.hops, self.options.most_hops);
@@ -183,7 +203,7 @@ impl Shared {
             return self.refuse(entry, "too_fast", &reason);
         }
         let mut metadata = publish.metadata;
-        metadata.insert("hops".to_owned(), row.hops.to_string());
+        metadata.insert(HOPS.to_owned(), row.hops.to_string());
         let text = |text: &Option<Text>| text.as_deref().map(str::to_owned);
         let incoming = Incoming {
             event_id: Some(publish.event_id),
@@ -200,7 +220,8 @@ impl Shared {
             metadata,
             expected_sequence: None,
         };
-        let draft = match incoming.into_plugin_draft(&row.plugin, clock::now(), publish.event_id, &self.options.envelope) {
+        let limits = limits_of(&incoming.event_type, &self.options.envelope);
+        let draft = match incoming.into_plugin_draft(&row.plugin, clock::now(), publish.event_id, &limits) {
             Ok(draft) => draft,
             Err(rejection) => return self.refuse(entry, "refused", &rejection.to_string()),
         };
@@ -247,6 +268,7 @@ impl Shared {
             None => notice.correlated(&row.correlation_id),
         });
         let Ok(notice) = notice.map_err(|error| tracing::error!("{error}")) else { return false };
+        let notice = notice.hops(row.hops);
         let batch = Batch { outbox_done: vec![entry.id], ..Batch::of([Entry::fresh(Admitted::notice(notice))]) };
         self.store.append(batch, Flush::Lazy).is_ok()
     }

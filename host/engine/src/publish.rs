@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use trackside_model::{
     catalogue::{self, Owner},
     control::{Admitted, DecisionPoint, DecisionRecord, Notice, Origin, Passed, Signal, Verdict},
-    event::{Draft, Event, Incoming, Rejection, RejectionKind, Text},
+    event::{Draft, Event, HOPS, Incoming, Rejection, RejectionKind, Text},
     ports::Outbox,
 };
 use trackside_store::{AppendError, Batch, Entry, Expected, Flush, Found, Line};
@@ -34,7 +34,7 @@ pub(crate) const MOST_RERUNS: u32 = 3;
 /// Why a chain that was run as often as that has no verdict.
 pub(crate) const CHANGED_UNDER_HANDLERS: &str = "what a control handler had read changed under it, time and again";
 /// Keys of the metadata that the host writes.
-const HOST_METADATA: [&str; 3] = ["hops", crate::identity::SENT_CONTENT, outbox::PLUGIN_VERSION];
+const HOST_METADATA: [&str; 3] = [HOPS, crate::identity::SENT_CONTENT, outbox::PLUGIN_VERSION];
 
 /// A draft at the door: valid, with what the door must know besides.
 pub(crate) struct AtDoor {

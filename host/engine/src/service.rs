@@ -46,6 +46,7 @@ impl Shared {
             }
             self.notify(Notice::new("provider:available", clock::fresh_id(), clock::now(), json!({"workers": info.workers})).map(about));
         }
+        self.in_service.send_replace(());
         self.roster_changed();
         self.freed(&info.name);
         if info.roles.observer {
@@ -69,6 +70,7 @@ impl Shared {
         for method in &info.methods {
             self.notify(Notice::new("method:unavailable", clock::fresh_id(), clock::now(), json!({"method": &*method.name})).map(about));
         }
+        self.in_service.send_replace(());
         self.roster_changed();
         self.freed(&info.name);
         true

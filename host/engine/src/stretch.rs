@@ -135,17 +135,17 @@ impl Stretch {
         let mut wanted: Vec<Arc<Event>> = Vec::new();
         let (mut bytes, mut through) = (0, Position::end_of(self.last()));
         for event in self.events.iter().filter(|event| !own(event)) {
-            // About, by the facts: how much narration is asked for is seen when it is expanded.
-            bytes += event.text_bytes();
-            if wanted.len() >= most || (bytes > most_bytes && !wanted.is_empty()) {
+            let asked_for: Vec<Arc<Event>> = if event.narration.parts() > 0 {
+                event.expand().filter(|event| filter.matches(event)).map(Arc::new).collect()
+            } else {
+                filter.matches(event).then(|| event.clone()).into_iter().collect()
+            };
+            bytes += asked_for.iter().map(|event| event.text_bytes()).sum::<u64>();
+            if !wanted.is_empty() && !asked_for.is_empty() && (wanted.len() + asked_for.len() > most || bytes > most_bytes) {
                 through = Position::end_of(event.sequence_number - 1);
                 break;
             }
-            if event.narration.parts() > 0 {
-                wanted.extend(event.expand().filter(|event| filter.matches(event)).map(Arc::new));
-            } else if filter.matches(event) {
-                wanted.push(event.clone());
-            }
+            wanted.extend(asked_for);
         }
         if wanted.is_empty() {
             return None;

@@ -12,10 +12,10 @@ use trackside_model::{
     time::Timestamp,
     trigger::{Gathering, Start, Trigger},
 };
-use trackside_store::{AppendError, Batch, Flush, OutboxRow};
+use trackside_store::{AppendError, Batch, Flush, OutboxRow, ReadError};
 use uuid::Uuid;
 
-use crate::{clock, engine::Shared, outbox, slot::Slot, tasks::OnStop};
+use crate::{clock, engine::Shared, observers::First, outbox, slot::Slot, tasks::OnStop};
 
 /// How long is waited before what the log did not take is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -60,12 +60,17 @@ impl Shared {
         if !self.reading.lock().insert(Text::from(key.as_str())) {
             return;
         }
-        let cursor = self.first_cursor(&key).sequence;
-        let gathering = Gathering::default();
-        let mut reading = Reading { plugin: plugin.clone(), method: method.clone(), cursor, written: cursor, gathering };
-        let shared = self.clone();
+        let begins = self.first_cursor(&key);
+        let (shared, plugin, method) = (self.clone(), plugin.clone(), method.clone());
         self.tasks.spawn(key.clone(), OnStop::Drain, async move {
-            shared.read_for_trigger(&mut reading).await;
+            let mut reading = Reading { plugin, method, cursor: 0, written: 0, gathering: Gathering::default() };
+            if let Some(First { cursor, is_new }) = shared.in_the_end(begins, &key).await {
+                // When one that was there before last started something is not known: a throttle must not be got round by restarts.
+                reading.gathering = Gathering::since((!is_new).then(clock::now));
+                (reading.cursor, reading.written) = (cursor.sequence, cursor.sequence);
+                shared.read_for_trigger(&mut reading).await;
+                shared.leave_trigger(&reading);
+            }
             shared.reading.lock().remove(key.as_str());
             // Taken out of service and put back in while this came to an end: somebody has to read on.
             let back = shared.roster.load().get(&reading.plugin).is_some_and(|slot| trigger_of(slot, &reading.method).is_some());
@@ -92,8 +97,16 @@ impl Shared {
                 tokio::select! { () = tokio::time::sleep(left) => {} _ = bypasses.changed() => {} () = stopping.wait() => return }
                 continue;
             }
-            let has_read = !reading.gathering.is_full(trigger) && self.gather(reading, trigger, now);
+            let has_read = match self.gather(reading, trigger, now) {
+                Ok(has_read) => has_read,
+                Err(error) => {
+                    tracing::error!(plugin = &*reading.plugin, method = &*reading.method, "the log cannot be read: {error}");
+                    tokio::select! { () = tokio::time::sleep(RETRY) => {} () = stopping.wait() => return }
+                    continue;
+                }
+            };
             let due = reading.gathering.due(trigger);
+            let before = reading.gathering.last_start();
             if due.is_some_and(|due| due <= now)
                 && let Some(start) = reading.gathering.take(trigger, now)
             {
@@ -101,7 +114,7 @@ impl Shared {
                     tracing::error!(plugin = &*reading.plugin, method = &*reading.method, "what a trigger starts is not taken: {error}");
                     tokio::select! { () = tokio::time::sleep(RETRY) => {} () = stopping.wait() => return }
                     // The events come again from the log.
-                    reading.gathering = Gathering::default();
+                    reading.gathering = Gathering::since(before);
                     reading.cursor = reading.written;
                 }
             } else if !has_read {
@@ -115,16 +128,27 @@ impl Shared {
             if stopping.is_set() {
                 return;
             }
+            // Long stretches are looked through on a thread that others wait for.
+            tokio::task::yield_now().await;
         }
     }
 
-    /// Reads on. `false`: there is nothing more.
-    fn gather(&self, reading: &mut Reading, trigger: &Trigger, now: Timestamp) -> bool {
-        let stretch = self.stretches.read(&self.store, reading.cursor, self.options.observer_batch).unwrap_or_else(|error| {
-            tracing::error!(plugin = &*reading.plugin, method = &*reading.method, "the log cannot be read: {error}");
-            None
-        });
-        let Some(stretch) = stretch else { return false };
+    /// Writes down how far it has come: another version, with another filter, begins there.
+    fn leave_trigger(&self, reading: &Reading) {
+        let through = reading.gathering.first().map_or(reading.cursor, |first| first.saturating_sub(1));
+        if through > reading.written {
+            let cursors = vec![(reading.key(), Position::end_of(through))];
+            // Not taken, it costs a second look.
+            let _ = self.store.append(Batch { cursors, ..Batch::default() }, Flush::Lazy);
+        }
+    }
+
+    /// Reads on, unless as many wait as a start can have. `false`: there is nothing more.
+    fn gather(&self, reading: &mut Reading, trigger: &Trigger, now: Timestamp) -> Result<bool, ReadError> {
+        if reading.gathering.is_full(trigger) {
+            return Ok(false);
+        }
+        let Some(stretch) = self.stretches.read(&self.store, reading.cursor, self.options.observer_batch)? else { return Ok(false) };
         reading.cursor = stretch.last();
         stretch.each(&trigger.filter, |event| reading.gathering.came(trigger, event, now));
         if reading.gathering.is_empty() && reading.cursor - reading.written >= CURSOR_EVERY {
@@ -134,7 +158,7 @@ impl Shared {
                 reading.written = reading.cursor;
             }
         }
-        true
+        Ok(true)
     }
 
     /// Puts a start into the outbox, and the cursor behind what it stands for.

@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod capability;
 pub mod catalogue;
 pub mod control;
+pub mod emit;
 pub mod event;
 pub mod json;
 pub mod narration;

@@ -47,6 +47,8 @@ impl Trigger {
 #[derive(Debug, Default)]
 pub struct Gathering {
     waiting: VecDeque<Arc<Event>>,
+    /// Of those that wait.
+    bytes: u64,
     passed_over: u64,
     first_came: Timestamp,
     last_came: Timestamp,
@@ -63,6 +65,16 @@ pub struct Start {
 }
 
 impl Gathering {
+    /// Nothing waits; the last start was then, as far as anybody knows.
+    pub fn since(last_start: Option<Timestamp>) -> Self {
+        Self { last_start, ..Self::default() }
+    }
+
+    /// When it last started something.
+    pub fn last_start(&self) -> Option<Timestamp> {
+        self.last_start
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -84,9 +96,13 @@ impl Gathering {
             self.first_came = now;
         }
         self.last_came = now;
+        self.bytes += event.text_bytes();
         self.waiting.push_back(event);
-        if trigger.coalesces() && self.waiting.len() > trigger.batch_max as usize {
-            self.waiting.pop_front();
+        // What would not fit into the start is not held until then.
+        while trigger.coalesces() && self.waiting.len() > 1 && (self.waiting.len() > trigger.batch_max as usize || self.bytes > START_BYTES)
+        {
+            let Some(over) = self.waiting.pop_front() else { break };
+            self.bytes -= over.text_bytes();
             self.passed_over += 1;
         }
     }
@@ -124,6 +140,7 @@ impl Gathering {
         if events.is_empty() {
             return None;
         }
+        self.bytes = self.waiting.iter().map(|event| event.text_bytes()).sum();
         self.last_start = Some(now);
         Some(Start { events, passed_over: std::mem::take(&mut self.passed_over) })
     }
@@ -204,6 +221,17 @@ mod tests {
         assert_eq!(started(&trigger(None, Some(100), 10), &[0, 10, 20]), [(0, vec![1], 0), (100, vec![2, 3], 0)]);
         let both = trigger(Some(30), Some(100), 1);
         assert_eq!(started(&both, &[0, 40, 50]), [(30, vec![1], 0), (130, vec![3], 1)]);
+    }
+
+    #[test]
+    fn what_would_not_fit_into_a_start_is_not_held_until_then() {
+        let (trigger, mut gathering) = (trigger(None, Some(1_000), 1_000), Gathering::since(Some(Timestamp(0))));
+        let large = START_BYTES as usize / 4;
+        (1..=50).for_each(|number| gathering.came(&trigger, event(number, large), Timestamp(1)));
+        assert!(gathering.bytes <= START_BYTES && gathering.waiting.len() < 4, "{} bytes", gathering.bytes);
+        let start = gathering.take(&trigger, Timestamp(u64::MAX)).unwrap();
+        assert_eq!((start.events.len() as u64 + start.passed_over, start.events.last().unwrap().sequence_number), (50, 50));
+        assert_eq!(gathering.bytes, 0);
     }
 
     #[test]

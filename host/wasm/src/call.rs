@@ -16,6 +16,9 @@ use crate::{
     state::{Call, Cause, State},
 };
 
+/// A repetition may take this part of what a call has left.
+const SHARE_OF_REPETITION: u64 = 8;
+
 /// What a call is about, and how long it may take.
 #[derive(Clone)]
 pub(crate) struct Terms {
@@ -27,10 +30,10 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// The terms of a repetition, in the time that the call has left; `None`: it would not be done in that.
+    /// The terms of a repetition: an eighth of the time that the call has left, which others behind it need; `None`: it would hardly be done in that.
     pub(crate) fn again_after(mut self, usage: Usage) -> Option<Self> {
         let used_ms = usage.duration_ns.div_ceil(1_000_000);
-        self.timeout_ms = self.timeout_ms.saturating_sub(used_ms);
+        self.timeout_ms = self.timeout_ms.saturating_sub(used_ms) / SHARE_OF_REPETITION;
         (self.timeout_ms > used_ms).then_some(self)
     }
 }

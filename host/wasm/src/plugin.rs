@@ -172,11 +172,17 @@ impl Guest for Plugin {
             // An attempt's own time is the scheduler's to keep: it is no fault of the plugin's when that is up.
             let timeout_ms = self.info.limits.timeout_ms;
             let terms = self.terms(timeout_ms, pool.role.core.calls.now(), Cause::Task(Arc::new(task.clone())));
-            let to_repeat = self.spot_checks.is_due().then(|| terms.clone());
+            // What is repeated is done within the attempt, whose result it holds up.
+            let within = timeout_ms.min(task.timeout_ms);
+            let to_repeat = self.spot_checks.is_due().then(|| Terms { timeout_ms: within, ..terms.clone() });
             let body = async |live: &mut Live<worker::Guest>| work(live, task, timeout_ms.min(task.timeout_ms)).await;
             let mut report = guarded_waiting(pool, terms, body).await;
             if let Some(terms) = to_repeat.and_then(|terms| terms.again_after(report.usage)) {
-                report = spot_check::compared(report, repeated_waiting(pool, terms, body).await, || pool.forget());
+                let again = repeated_waiting(pool, terms, body).await;
+                // Told to stop meanwhile, it answers that it was.
+                if !pool.role.core.calls.cancelled(task) {
+                    report = spot_check::compared(report, again, || pool.forget());
+                }
             }
             if matches!(report.outcome, Ok(Err(_))) {
                 // A failure releases log and progress only, and those are out already.

@@ -4,6 +4,7 @@
 
 mod batches;
 mod commands;
+mod native;
 mod observers;
 mod outbox;
 mod points;

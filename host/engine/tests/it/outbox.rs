@@ -86,6 +86,23 @@ fn plugins_cannot_answer_each_other_for_ever() {
 }
 
 #[test]
+fn who_answers_dead_letters_does_not_make_them() {
+    let host = Host::tuned(
+        EngineOptions { most_hops: 3, ..options() },
+        [
+            forwarding("echo", "echo:said", "echo:heard"),
+            forwarding("back", "echo:heard", "echo:said"),
+            forwarding("nurse", "event:dead_lettered", "echo:said"),
+        ],
+    );
+    host.publish(incoming("echo:said", &json!({})));
+    host.until_told("event:dead_lettered", 1);
+    host.until("the outbox runs dry", |host| host.engine().store().outbox(0, 10).expect("reads").is_empty());
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(host.count("event:dead_lettered"), 1);
+}
+
+#[test]
 fn a_raised_error_is_an_event_of_the_plugin_host() {
     let complaining =
         Scripted::observer("complaining", types(&["order:*"]), |events, _| taken().raising(events[0].event_id, &json!({"message": "odd"})));

@@ -138,3 +138,16 @@ fn a_trigger_that_feeds_itself_is_cut() {
     );
     assert_eq!(host.count("workflow:completed"), 8, "as many as engine.most_hops allows");
 }
+
+#[test]
+fn a_trigger_on_errors_is_not_fed_by_the_host_telling_of_its_own() {
+    let worker = Scripted::worker("clerk", &["clerk/note"], |_| async { failed("the mail server is down", false) });
+    let worker = worker.with(|info| info.triggers = vec![trigger("clerk/note", &["alarm:*", "workflow:failed", "event:dead_lettered"])]);
+    let host = Host::with([worker]);
+    host.publish(incoming("alarm:raised", &json!({})));
+    host.until_told("event:dead_lettered", 1);
+    // What follows from the dead letter is dropped: the outbox runs dry.
+    host.until("nothing is left to be started", |host| host.engine().store().outbox(0, 10).expect("reads").is_empty());
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!((host.count("event:dead_lettered"), host.count("workflow:failed")), (1, 8));
+}

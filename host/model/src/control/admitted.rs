@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     catalogue::{self, Owner},
-    event::{Draft, Event, EventType, Metadata, Severity, Text},
+    event::{Draft, Event, EventType, HOPS, Metadata, Severity, Text},
     json::Json,
     narration::Narration,
     time::Timestamp,
@@ -124,7 +124,16 @@ impl Notice {
             event.causation_id = Some(Text::from(cause.event_id.to_string()));
             event.workflow_id.clone_from(&cause.workflow_id);
             event.task_id.clone_from(&cause.task_id);
+            if let Some(hops) = cause.metadata.get(HOPS) {
+                event.metadata.insert(HOPS.to_owned(), hops.clone());
+            }
         })
+    }
+
+    /// The same, so many publishes by plugins away from what began it all.
+    #[must_use]
+    pub fn hops(self, hops: u32) -> Self {
+        self.edit(|event| drop(event.metadata.insert(HOPS.to_owned(), hops.to_string())))
     }
 
     /// The same, in somebody's correlation.

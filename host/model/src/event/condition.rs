@@ -16,7 +16,7 @@ use super::Event;
 pub const CONDITION_BYTES: usize = 2_048;
 /// Bytes of a payload that a condition looks into at most; an event with a larger one counts as one for which it holds.
 pub const CONDITION_PAYLOAD_BYTES: usize = 256 << 10;
-/// Steps of a condition on one event at most: its parts, each as often as the loops around it go round.
+/// Steps of a condition on one event at most: its parts, each as often as the loops around it go round, and the texts that they copy and look at.
 pub const CONDITION_STEPS: u64 = 20_000;
 
 /// What a condition is written about.
@@ -87,7 +87,8 @@ impl Condition {
             return true;
         }
         let (seen, longest) = seen::of(event, uses);
-        if uses.steps(longest) > CONDITION_STEPS {
+        let payload_bytes = if uses.field("payload") { event.payload.as_str().len() as u64 } else { 0 };
+        if uses.steps(longest, payload_bytes) > CONDITION_STEPS {
             return true;
         }
         let mut context = Context::with_env(Arc::clone(&ENV));

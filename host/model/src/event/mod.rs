@@ -64,6 +64,9 @@ impl FromStr for Severity {
     }
 }
 
+/// In an event's metadata: how many publishes by plugins led to it, one after the other. The host's to write.
+pub const HOPS: &str = "hops";
+
 /// A place in the log, as cursors, `after` and stream ids write it: the sequence, and the part where a fact is narrated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {

@@ -31,6 +31,11 @@ pub(super) const FIELDS: [&str; 15] = [
 /// Loops inside each other at most.
 pub(super) const MOST_LOOPS: usize = 2;
 
+/// Bytes that are copied in about the time of a step.
+const BYTES_COPIED: u64 = 1 << 10;
+/// Bytes that are compared or searched in about the time of a step.
+const BYTES_LOOKED_AT: u64 = 8 << 10;
+
 /// See the file's head.
 #[derive(Debug, Default)]
 pub(super) struct Uses {
@@ -40,6 +45,10 @@ pub(super) struct Uses {
     all: bool,
     /// Parts, by the number of loops around them.
     parts: [u64; MOST_LOOPS + 1],
+    /// Calls of functions and operators among them, each of which may look at a whole text of the event.
+    calls: [u64; MOST_LOOPS + 1],
+    /// Additions among them, each of which may copy as much as all additions before it have made.
+    copies: [u64; MOST_LOOPS + 1],
     /// Additions, each of which may make one list of two.
     additions: u64,
     /// The longest list that it writes out.
@@ -58,10 +67,16 @@ impl Uses {
         self.all || self.fields.contains(name)
     }
 
-    /// Steps at most, if the longest list or map of the event has so many members.
-    pub(super) fn steps(&self, longest: u64) -> u64 {
+    /// Steps at most, if the longest list or map of the event has so many members, and its payload so many bytes.
+    pub(super) fn steps(&self, longest: u64, payload_bytes: u64) -> u64 {
         let rounds = longest.max(self.longest).max(1).saturating_mul(1 + self.additions);
-        self.parts.iter().rev().fold(0, |inner: u64, parts| inner.saturating_mul(rounds).saturating_add(*parts))
+        let copied = payload_bytes.saturating_mul(1 + self.copies.iter().sum::<u64>()) / BYTES_COPIED;
+        let looked_at = payload_bytes / BYTES_LOOKED_AT;
+        let each = self.parts.iter().zip(&self.calls).zip(&self.copies).rev();
+        each.fold(0, |inner: u64, ((parts, calls), copies)| {
+            let bytes = calls.saturating_mul(looked_at).saturating_add(copies.saturating_mul(copied));
+            inner.saturating_mul(rounds).saturating_add(*parts).saturating_add(bytes)
+        })
     }
 
     /// `known` grows and shrinks with the variables of loops.
@@ -82,7 +97,17 @@ impl Uses {
                 _ => self.look(&select.operand, loops, known),
             },
             Expr::Call(call) => {
-                self.additions += u64::from(call.func_name == "_+_");
+                let added = call.func_name == "_+_";
+                self.additions += u64::from(added);
+                // What a loop gathers is a list of what its rounds have made.
+                let gathers = call
+                    .target
+                    .iter()
+                    .map(|target| &**target)
+                    .chain(&call.args)
+                    .any(|part| matches!(&part.expr, Expr::Ident(name) if name.starts_with('@')));
+                self.copies[loops] += u64::from(added && !gathers);
+                self.calls[loops] += u64::from(!added);
                 call.target.iter().map(|target| &**target).chain(&call.args).try_for_each(|part| self.look(part, loops, known))
             }
             Expr::List(list) => {

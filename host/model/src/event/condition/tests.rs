@@ -97,6 +97,25 @@ fn payloads_are_bounded() {
 }
 
 #[test]
+fn texts_that_it_copies_and_looks_at_are_bounded() {
+    let text = "x".repeat(200_000);
+    let begun = std::time::Instant::now();
+    for condition in [
+        // Eighty copies, each longer than the one before.
+        format!("({}) == ''", vec!["event.payload.text"; 80].join(" + ")),
+        "event.payload.items.map(item, event.payload.text + item).size() == 7".to_owned(),
+        "event.payload.items.all(item, event.payload.items.all(other, !event.payload.text.contains(other)))".to_owned(),
+    ] {
+        let items: Vec<String> = (0..100).map(|number| format!("y{number}")).collect();
+        assert!(holds(&condition, json!({"text": text, "items": items})), "too much to be said: {condition}");
+    }
+    assert!(begun.elapsed().as_secs() < 20, "nothing of that was done");
+    // What is small is done.
+    assert!(!holds("event.payload.items.map(item, event.payload.text + item).size() == 7", json!({"text": "a", "items": ["b", "c"]})));
+    assert!(holds("(event.payload.text + '!') == 'a!'", json!({"text": "a"})));
+}
+
+#[test]
 fn hostile_texts_are_refused_and_harm_nobody() {
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(CONDITION_BYTES / 2), close.repeat(CONDITION_BYTES / 2));
     let chain = |part: &str| format!("event.payload{}", part.repeat((CONDITION_BYTES - 13) / part.len()));
