@@ -182,6 +182,7 @@ impl Engine {
         shared.tasks.spawn("outbox", OnStop::Drain, shared.clone().dispatch_outbox());
         shared.resume_bypasses();
         shared.tasks.spawn("heartbeats", OnStop::Abort, shared.clone().beat());
+        shared.tasks.spawn("retention", OnStop::Drain, shared.clone().follow_retention());
         shared.notify(Notice::new(
             "system:started",
             clock::fresh_id(),

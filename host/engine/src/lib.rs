@@ -22,6 +22,7 @@ mod options;
 mod outbox;
 mod publish;
 mod raw;
+mod retention;
 mod roster;
 mod runs;
 mod sightings;
@@ -43,6 +44,7 @@ pub use self::{
     inbox::InboxOptions,
     latency::Latencies,
     options::EngineOptions,
+    retention::retention_of,
     sightings::{Answered, Call, MOST_SIGHTINGS, Onlooker, Sighting},
     slot::{LastFault, PluginStatus},
     subscription::Subscription,

@@ -40,6 +40,8 @@ const GATHER: Duration = Duration::from_millis(5);
 const CURSOR_LAG: Duration = Duration::from_millis(50);
 /// Events that nobody wanted before a cursor is written down all the same.
 const CURSOR_EVERY: u64 = 4_096;
+/// How long a cursor stays unwritten behind events that nobody wanted: what lies before it is not trimmed meanwhile.
+pub(crate) const CURSOR_AGE: Duration = Duration::from_secs(10);
 
 /// How far one observer has come, and how its next delivery stands.
 struct Reading {
@@ -49,6 +51,7 @@ struct Reading {
     written: u64,
     /// When the cursor is written down at the latest; `None`: when there is a reason.
     write_by: Option<Instant>,
+    written_at: Instant,
     batch: usize,
     deliveries: u32,
 }
@@ -63,13 +66,14 @@ impl Reading {
     /// Goes on behind events that it does not want: a cursor that is not written costs a second look at nothing.
     fn pass_by(&mut self, last: u64) {
         self.cursor = Position::end_of(last);
-        if last - self.written >= CURSOR_EVERY {
+        if last - self.written >= CURSOR_EVERY || self.written_at.elapsed() >= CURSOR_AGE {
             self.write_by.get_or_insert_with(Instant::now);
         }
     }
 
     fn wrote(&mut self) {
         self.written = self.cursor.sequence;
+        self.written_at = Instant::now();
         self.write_by = None;
     }
 
@@ -133,6 +137,7 @@ impl Shared {
             cursor,
             written: cursor.sequence,
             write_by: None,
+            written_at: Instant::now(),
             batch: FIRST_BATCH.min(self.options.observer_batch),
             deliveries: 0,
         };

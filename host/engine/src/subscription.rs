@@ -2,7 +2,10 @@
 //! A wake-up is a hint; what is read is the log.
 
 use tokio::sync::watch;
-use trackside_model::event::{Event, Filter, Position};
+use trackside_model::{
+    event::{Event, Filter, Position},
+    keeping::Gap,
+};
 use trackside_store::{ReadError, Store};
 
 /// Events read at a time.
@@ -17,12 +20,13 @@ pub struct Subscription {
     cursor: Position,
     narration: bool,
     durable: watch::Receiver<u64>,
+    trimmed: Vec<Gap>,
 }
 
 impl Subscription {
     pub(crate) fn new(store: Store, filter: Filter, cursor: Position, narration: bool) -> Self {
         let durable = store.watch_durable();
-        Self { store, filter, cursor, narration, durable }
+        Self { store, filter, cursor, narration, durable, trimmed: Vec::new() }
     }
 
     /// How far it has come.
@@ -30,7 +34,12 @@ impl Subscription {
         self.cursor
     }
 
-    /// The next events that pass the filter, at least one. Waits for them; cancelling the wait loses nothing.
+    /// What is no longer there of the stretch that the events of the last [`Subscription::next`] are from.
+    pub fn take_trimmed(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.trimmed)
+    }
+
+    /// The next events that pass the filter, at least one unless there are gaps to be told of. Waits for them; cancelling the wait loses nothing.
     ///
     /// # Errors
     /// [`ReadError`] if the log cannot be read.
@@ -48,6 +57,13 @@ impl Subscription {
                 }
                 continue;
             };
+            let mut next = after + 1;
+            for event in &events {
+                if event.sequence_number > next {
+                    self.trimmed.push(Gap { from: next, to: event.sequence_number - 1 });
+                }
+                next = event.sequence_number + 1;
+            }
             let mut wanted = Vec::new();
             for event in &events {
                 if self.narration {
@@ -57,7 +73,7 @@ impl Subscription {
                 }
             }
             self.cursor = self.cursor.max(Position::end_of(last));
-            if !wanted.is_empty() {
+            if !wanted.is_empty() || !self.trimmed.is_empty() {
                 return Ok(wanted);
             }
         }

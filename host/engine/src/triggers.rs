@@ -2,7 +2,10 @@
 //! outbox in one commit with the cursor: an event starts what it starts once, and nobody who published it waits for that.
 //! How many events go into a start, and when it is due, is the model's `trigger`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use trackside_model::{
@@ -15,7 +18,7 @@ use trackside_model::{
 use trackside_store::{AppendError, Batch, Flush, OutboxRow};
 use uuid::Uuid;
 
-use crate::{clock, engine::Shared, outbox, slot::Slot, tasks::OnStop};
+use crate::{clock, engine::Shared, observers::CURSOR_AGE, outbox, slot::Slot, tasks::OnStop};
 
 /// How long is waited before what the log did not take is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -29,6 +32,7 @@ struct Reading {
     /// Behind what it has looked at.
     cursor: u64,
     written: u64,
+    written_at: Instant,
     gathering: Gathering,
 }
 
@@ -62,7 +66,8 @@ impl Shared {
         }
         let cursor = self.first_cursor(&key).sequence;
         let gathering = Gathering::default();
-        let mut reading = Reading { plugin: plugin.clone(), method: method.clone(), cursor, written: cursor, gathering };
+        let mut reading =
+            Reading { plugin: plugin.clone(), method: method.clone(), cursor, written: cursor, written_at: Instant::now(), gathering };
         let shared = self.clone();
         self.tasks.spawn(key.clone(), OnStop::Drain, async move {
             shared.read_for_trigger(&mut reading).await;
@@ -127,11 +132,13 @@ impl Shared {
         let Some(stretch) = stretch else { return false };
         reading.cursor = stretch.last();
         stretch.each(&trigger.filter, |event| reading.gathering.came(trigger, event, now));
-        if reading.gathering.is_empty() && reading.cursor - reading.written >= CURSOR_EVERY {
+        let unwritten = reading.cursor - reading.written;
+        if reading.gathering.is_empty() && (unwritten >= CURSOR_EVERY || reading.written_at.elapsed() >= CURSOR_AGE) {
             let cursors = vec![(reading.key(), Position::end_of(reading.cursor))];
             // Nothing was started behind it: a cursor that is not written costs a second look at nothing.
             if self.store.append(Batch { cursors, ..Batch::default() }, Flush::Lazy).is_ok() {
                 reading.written = reading.cursor;
+                reading.written_at = Instant::now();
             }
         }
         true
@@ -155,6 +162,7 @@ impl Shared {
         let cursors = vec![(reading.key(), Position::end_of(through))];
         self.store.append(Batch { cursors, outbox_put: vec![row], ..Batch::default() }, Flush::Now)?;
         reading.written = through;
+        reading.written_at = Instant::now();
         Ok(())
     }
 }

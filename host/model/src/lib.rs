@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod control;
 pub mod event;
 pub mod json;
+pub mod keeping;
 pub mod narration;
 pub mod outside;
 pub mod packed;

@@ -15,7 +15,7 @@ use trackside_model::{
 use uuid::Uuid;
 
 use crate::{
-    batch::{Flush, OutboxRow, WorkflowChange},
+    batch::{AttemptChange, Flush, OutboxRow, Trim, WorkflowChange},
     kv_space::KvRow,
     ring::event_bytes,
     ticket::{Commit, Ticket},
@@ -33,6 +33,8 @@ pub(crate) struct Rows {
     pub(crate) outbox_done: Vec<u64>,
     pub(crate) blobs: Vec<(Digest, Arc<[u8]>)>,
     pub(crate) workflows: Vec<PlacedWorkflow>,
+    pub(crate) attempts: Vec<AttemptChange>,
+    pub(crate) trim: Trim,
 }
 
 /// A change to a workflow's row, with the sequences of its events in the batch.
@@ -59,6 +61,7 @@ impl Rows {
             + outbox
             + blobs
             + SMALL_ROW * (self.cursors.len() + self.outbox_done.len() + self.outbox_cancelled.len() + 3 * self.workflows.len())
+            + SMALL_ROW * (8 * self.attempts.len() + self.trim.events.len() + self.trim.forgotten.len() + self.trim.blobs.len())
     }
 
     fn append(&mut self, mut more: Self) {
@@ -71,6 +74,10 @@ impl Rows {
         self.outbox_done.append(&mut more.outbox_done);
         self.blobs.append(&mut more.blobs);
         self.workflows.append(&mut more.workflows);
+        self.attempts.append(&mut more.attempts);
+        self.trim.events.append(&mut more.trim.events);
+        self.trim.forgotten.append(&mut more.trim.forgotten);
+        self.trim.blobs.append(&mut more.trim.blobs);
     }
 }
 

@@ -7,12 +7,14 @@ use std::sync::{
 };
 
 use rusqlite::{Connection, params};
-use trackside_model::control::DecisionRecord;
+use trackside_model::{control::DecisionRecord, keeping::LetterChange};
 
 use crate::{
+    attempts, dead_letters,
     event_types::TypeIds,
     pending::{PlacedWorkflow, Rows},
     rows::{self, StoredId, integer},
+    trimmed,
 };
 
 /// The one connection that writes.
@@ -67,7 +69,10 @@ impl WriteConnection {
         for (digest, bytes) in &rows.blobs {
             blob.execute(params![digest.0, &**bytes])?;
         }
-        rows.workflows.iter().try_for_each(|workflow| self.write_workflow(workflow))
+        rows.workflows.iter().try_for_each(|workflow| self.write_workflow(workflow))?;
+        attempts::write(&self.connection, &rows.attempts)?;
+        // Last: what goes may be spoken of by what has just come.
+        trimmed::write(&self.connection, &rows.trim, rows.events.last().map(|event| event.recorded_at))
     }
 
     fn write_events(&mut self, rows: &Rows) -> rusqlite::Result<()> {
@@ -76,6 +81,9 @@ impl WriteConnection {
             let type_id = self.types.id(&self.connection, &event.event_type)?;
             rows::bind(&mut insert, event, type_id)?;
             insert.raw_execute()?;
+            if let Some(change) = LetterChange::of(event) {
+                dead_letters::write(&self.connection, &change)?;
+            }
         }
         let mut decided = self.connection.prepare_cached("INSERT INTO decisions (sequence, records) VALUES (?1, ?2)")?;
         // Events that were judged together share a record: its text is made once.

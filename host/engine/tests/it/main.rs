@@ -9,6 +9,7 @@ mod outbox;
 mod points;
 mod publish;
 mod recovery;
+mod retention;
 mod stop;
 mod stories;
 mod support;

@@ -54,7 +54,7 @@ enum Verb {
     /// List, add, remove, reload, put back, bypass, check, call and test plugins; begin, build and develop your own.
     #[command(subcommand)]
     Plugin(plugin::PluginVerb),
-    /// Copy the log while a host runs, or look a whole one through.
+    /// Copy the log while a host runs, look a whole one through, say what retention would take, give back space.
     #[command(subcommand)]
     Store(store::StoreVerb),
     /// Print the default configuration, or check a file.
@@ -169,6 +169,8 @@ mod tests {
             "trackside events trace 12 --data d --json",
             "trackside store backup copy.db --data d",
             "trackside store verify copy.db",
+            "trackside store trim --dry-run --data d --config f",
+            "trackside store compact --data d",
             "trackside events --follow",
             "trackside submit f.yaml --input {} --wait --json",
             "trackside workflow list",
@@ -226,6 +228,7 @@ mod tests {
             "trackside plugin call a.wasm --task t.json --attempt 2",
             "trackside plugin test a.wasm",
             "trackside publish f --type a:b",
+            "trackside store trim",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+use trackside_model::keeping::Gap;
 use trackside_store::{ReadStore, Store};
 
 use super::{
@@ -45,6 +46,9 @@ pub(super) enum Source {
 pub(super) struct EventPage {
     pub(super) events: Vec<Box<RawValue>>,
     pub(super) next: Option<String>,
+    /// What is no longer there.
+    #[serde(default)]
+    pub(super) trimmed: Vec<Gap>,
 }
 
 impl SourceArg {
@@ -77,7 +81,7 @@ impl Source {
                 let params = EventParams::parse(borrowed, &LIST_PARAMS).map_err(CliError::failed)?;
                 let page = store.query(&params.query()).map_err(CliError::failed)?;
                 let events = page.events.iter().map(serde_json::value::to_raw_value).collect::<Result<_, _>>().map_err(wrong)?;
-                Ok(EventPage { events, next: page.next.map(|next| next.to_string()) })
+                Ok(EventPage { events, next: page.next.map(|next| next.to_string()), trimmed: page.trimmed })
             }
         }
     }

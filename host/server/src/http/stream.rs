@@ -1,5 +1,5 @@
 //! `/v1/events/stream`: what matches, as server-sent events, from a position on and then as it comes. The `id` of each is its position, so
-//! that a client that comes back with `Last-Event-ID` misses nothing and sees nothing twice.
+//! that a client that comes back with `Last-Event-ID` misses nothing and sees nothing twice. What retention has taken on the way is told as `trimmed`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +11,12 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
+use serde_json::json;
 use tokio::sync::watch;
 use trackside_engine::Subscription;
 use trackside_model::{
     event::{Event, Position},
+    keeping::Gap,
     time::Timestamp,
 };
 
@@ -102,7 +104,8 @@ impl Live {
                     return Some(Bytes::from_static(b": the log could not be read\n\n"));
                 }
                 Ok(Ok(events)) => {
-                    let text = self.text_of(&events);
+                    let mut text = text_of_gaps(&self.subscription.take_trimmed());
+                    text.extend(self.text_of(&events));
                     if !text.is_empty() {
                         return Some(Bytes::from(text));
                     }
@@ -127,6 +130,14 @@ impl Live {
         }
         text
     }
+}
+
+/// What is no longer there, told before what comes behind it. It has no `id`: a client that comes back is where its last event was.
+fn text_of_gaps(gaps: &[Gap]) -> Vec<u8> {
+    if gaps.is_empty() {
+        return Vec::new();
+    }
+    format!("event: trimmed\ndata: {}\n\n", json!({"trimmed": gaps})).into_bytes()
 }
 
 /// One event in the stream's format. JSON has no line breaks of its own, so one `data` line holds it.
