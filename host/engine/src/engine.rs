@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     workflows: LoopSender,
     stands_still: AtomicBool,
     pub(crate) bypasses: Bypasses,
+    /// One dead letter at a time is decided about.
+    pub(crate) redriving: tokio::sync::Mutex<()>,
     /// Serialises changes of the roster.
     pub(crate) changing: Mutex<()>,
 }
@@ -162,6 +164,7 @@ impl Engine {
             ended: AtomicU64::new(0),
             stands_still: AtomicBool::new(false),
             bypasses: Bypasses::recover(&store, clock::now())?,
+            redriving: tokio::sync::Mutex::default(),
             changing: Mutex::default(),
             store,
             host,

@@ -9,6 +9,7 @@ mod calls;
 mod chain;
 mod clock;
 mod commands;
+mod dead_letters;
 mod definitions;
 mod engine;
 mod fold;
@@ -38,6 +39,7 @@ pub use self::{
     bypass::{Bypass, BypassError, MOST_BYPASS_MS},
     clock::now,
     commands::{SubmitError, SubmitRequest},
+    dead_letters::{RedriveError, redrives},
     engine::{Engine, StartError, Stats},
     fold::workflow as fold_workflow,
     host_side::HostSide,

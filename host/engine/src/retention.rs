@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use trackside_model::{
     control::{Admitted, Notice},
     event::{Pattern, Text},
+    json::Json,
     keeping::{Gap, TRIMMED, TrimmedEvents},
     time::Timestamp,
 };
@@ -151,7 +152,7 @@ impl Shared {
         });
         let trim = Trim { events: events.collect(), ..Trim::default() };
         done.of_workflows |= step.events.iter().any(|event| event.workflow_id.is_some());
-        let payload = serde_json::to_value(told).unwrap_or_default();
+        let payload = Json::from_value(&told);
         self.commit_trim(Some((TRIMMED, payload)), trim).await?;
         done.told += 1;
         done.events += step.events.len() as u64;
@@ -194,10 +195,10 @@ impl Shared {
     }
 
     async fn tell_of_cleanup(&self, event_type: &str, payload: Value) -> Result<(), CleanupError> {
-        self.commit_trim(Some((event_type, payload)), Trim::default()).await
+        self.commit_trim(Some((event_type, payload.into())), Trim::default()).await
     }
 
-    async fn commit_trim(&self, told: Option<(&str, Value)>, trim: Trim) -> Result<(), CleanupError> {
+    async fn commit_trim(&self, told: Option<(&str, Json)>, trim: Trim) -> Result<(), CleanupError> {
         let notice = told.map(|(event_type, payload)| Notice::new(event_type, clock::fresh_id(), clock::now(), payload));
         let notice = notice.map(|notice| notice.expect("the catalogue has the types of cleanups"));
         let batch = Batch { trim, ..Batch::of(notice.map(|notice| Entry::fresh(Admitted::notice(notice)))) };

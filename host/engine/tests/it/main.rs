@@ -4,6 +4,7 @@
 
 mod batches;
 mod commands;
+mod dead_letters;
 mod observers;
 mod outbox;
 mod points;

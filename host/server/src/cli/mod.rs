@@ -3,6 +3,7 @@
 
 mod client;
 mod config;
+mod dead_letters;
 mod events;
 mod plugin;
 pub mod print;
@@ -51,6 +52,9 @@ enum Verb {
     /// List, show and cancel workflows.
     #[command(subcommand)]
     Workflow(workflow::WorkflowVerb),
+    /// List, show, redrive and purge what could not be handed over or published.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetterVerb),
     /// List, add, remove, reload, put back, bypass, check, call and test plugins; begin, build and develop your own.
     #[command(subcommand)]
     Plugin(plugin::PluginVerb),
@@ -137,6 +141,7 @@ fn run(verb: Verb) -> Result<ExitCode, CliError> {
         Verb::Events(args) => events::run(*args)?,
         Verb::Submit(args) => submit::run(args)?,
         Verb::Workflow(verb) => workflow::run(verb)?,
+        Verb::DeadLetters(verb) => dead_letters::run(verb)?,
         Verb::Plugin(verb) => plugin::run(verb)?,
         Verb::Store(verb) => store::run(verb)?,
         Verb::Config(verb) => config::run(verb)?,
@@ -169,6 +174,12 @@ mod tests {
             "trackside events trace 12 --data d --json",
             "trackside store backup copy.db --data d",
             "trackside store verify copy.db",
+            "trackside dead-letters list --type order:* --plugin files --older-than 2h --limit 5 --json --data d",
+            "trackside dead-letters show 12 --data d",
+            "trackside dead-letters redrive 12 --payload f --token-file t",
+            "trackside dead-letters redrive --plugin files",
+            "trackside dead-letters purge 12 --reason old",
+            "trackside dead-letters purge --all --json",
             "trackside store trim --dry-run --data d --config f",
             "trackside store compact --data d",
             "trackside events --follow",
@@ -229,6 +240,8 @@ mod tests {
             "trackside plugin test a.wasm",
             "trackside publish f --type a:b",
             "trackside store trim",
+            "trackside dead-letters redrive --payload f",
+            "trackside dead-letters purge 12 --all",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

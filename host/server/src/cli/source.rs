@@ -16,6 +16,7 @@ use super::{
 use crate::{
     explain::{EventId, Explained},
     http::{
+        dead_letters,
         kv::{self, KvQuery},
         workflows,
     },
@@ -94,6 +95,30 @@ impl Source {
                 let explained = Explained::find(store, id).map_err(CliError::failed)?;
                 let explained = explained.ok_or_else(|| CliError::Failed(format!("there is no event {id} in the log")))?;
                 serde_json::to_value(explained).map_err(CliError::failed)
+            }
+        }
+    }
+
+    /// A part of the list of dead letters.
+    pub(super) fn dead_letters(&self, pairs: &Pairs) -> Result<Value, CliError> {
+        match self {
+            Self::Host(client) => client.get("/v1/dead-letters", pairs)?.done(),
+            Self::Directory(store) => {
+                let borrowed = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                let query = dead_letters::list_query(borrowed, trackside_engine::now()).map_err(CliError::failed)?;
+                let page = store.dead_letters(&query).map_err(CliError::failed)?;
+                dead_letters::page_json(store, &page).map_err(CliError::failed)
+            }
+        }
+    }
+
+    /// A dead letter and all that is known of it.
+    pub(super) fn dead_letter(&self, id: u64) -> Result<Value, CliError> {
+        match self {
+            Self::Host(client) => client.get(&format!("/v1/dead-letters/{id}"), &[])?.done(),
+            Self::Directory(store) => {
+                let shown = dead_letters::shown(store, id).map_err(CliError::failed)?;
+                shown.ok_or_else(|| CliError::failed(trackside_engine::RedriveError::Unknown(id)))
             }
         }
     }
