@@ -102,7 +102,22 @@ pub(crate) fn put_in_place(part: &Path, to: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// A log of the version that this program reads.
 pub(crate) fn open(path: &Path) -> Result<Connection, BackupError> {
+    let wrong = |source| BackupError::Open { path: path.to_owned(), source };
+    let (connection, found) = identified(path)?;
+    match schema::known() {
+        known if found == known => Ok(connection),
+        known => Err(wrong(OpenError::Older { found, known })),
+    }
+}
+
+/// A log of any version up to that, whatever is wrong with it otherwise.
+pub(crate) fn open_any(path: &Path) -> Result<Connection, BackupError> {
+    identified(path).map(|(connection, _)| connection)
+}
+
+fn identified(path: &Path) -> Result<(Connection, u32), BackupError> {
     let wrong = |source| BackupError::Open { path: path.to_owned(), source };
     if !path.is_file() {
         return Err(BackupError::Missing(path.to_owned()));
@@ -110,8 +125,5 @@ pub(crate) fn open(path: &Path) -> Result<Connection, BackupError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| wrong(OpenError::of(error)))?;
     let found = schema::identify(&connection).map_err(wrong)?;
-    match schema::known() {
-        known if found == known => Ok(connection),
-        known => Err(wrong(OpenError::Older { found, known })),
-    }
+    Ok((connection, found))
 }

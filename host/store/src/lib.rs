@@ -32,11 +32,13 @@ mod recent;
 mod retention;
 mod ring;
 mod rows;
+mod salvage;
 mod schema;
 mod shared;
 mod store;
 mod tail;
 mod ticket;
+mod told_workflows;
 mod trimmed;
 mod verify;
 mod workflows;
@@ -59,6 +61,7 @@ pub use self::{
     query::{Page, Query},
     readers::ReadError,
     retention::{BlobSearch, Cleanup, Held, Retention, RetentionRule, Step},
+    salvage::{Salvaged, salvage},
     store::{ReadStore, Store},
     ticket::{Durable, Poisoned, Ticket},
     verify::{NOT_COMPARED, Verified, verify},

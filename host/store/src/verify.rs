@@ -16,6 +16,7 @@ use crate::{
     dead_letters,
     event_types::{RememberedNames, TypeNames},
     rows::{self, StoredId, count, event_columns, integer},
+    told_workflows::{TellWorkflows, Told},
     trimmed,
 };
 
@@ -52,17 +53,6 @@ pub struct Verified {
     pub bytes: u64,
 }
 
-/// A workflow as its events tell of it.
-#[derive(Debug)]
-struct Told {
-    submitted: u64,
-    correlation_id: Text,
-    submitted_at: Timestamp,
-    /// Its end: the status that goes with it, and when it was.
-    ended: Option<(&'static str, Timestamp)>,
-    definition: Option<Digest>,
-}
-
 /// Looks a whole log through: what SQLite says of the file, every event readable, no gap but what was trimmed, record times that never fall, nobody
 /// further than the log is, and every table that follows from the events as it must be.
 ///
@@ -72,10 +62,10 @@ pub fn verify(path: &Path, tell: impl FnMut(u64, u64)) -> Result<Verified, Backu
     let connection = open(path)?;
     let look = Look { path, connection: &connection };
     look.at_the_file()?;
-    let mut workflows = HashMap::new();
-    let (first, last) = look.at_the_events(tell, |event| note_workflow(&mut workflows, event))?;
+    let mut workflows = TellWorkflows::default();
+    let (first, last) = look.at_the_events(tell, |event| workflows.note(event))?;
     let trimmed = look.at_what_is_gone(last)?;
-    look.at_workflows(&workflows)?;
+    look.at_workflows(&workflows.told)?;
     let dead_letters = look.at_dead_letters()?;
     look.at_blobs(&workflows)?;
     let bytes = fs::metadata(path).map_err(|source| BackupError::Io { path: path.to_owned(), source })?.len();
@@ -170,7 +160,7 @@ impl Look<'_> {
     }
 
     fn at_workflows(&self, told: &HashMap<Text, Told>) -> Result<(), BackupError> {
-        let sql = "SELECT workflow_id, status, correlation_id, first_sequence, last_sequence, submitted_at, ended_at FROM workflows";
+        let sql = "SELECT workflow_id, status, correlation_id, first_sequence, last_sequence, submitted_at, ended_at, name FROM workflows";
         let mut select = self.asked(self.connection.prepare(sql))?;
         let mut found = self.asked(select.query([]))?;
         let mut listed = 0;
@@ -181,13 +171,14 @@ impl Look<'_> {
             };
             let (status, correlation_id) = (self.asked(row.get::<_, String>(1))?, self.asked(rows::id(row, 2))?);
             let (first, last) = (self.asked(count(row, 3))?, self.asked(count(row, 4))?);
-            let submitted_at = self.asked(rows::time(row, 5))?;
+            let (submitted_at, name) = (self.asked(rows::time(row, 5))?, self.asked(row.get::<_, String>(7))?);
             let ended_at = self.asked(row.get::<_, Option<i64>>(6))?.map(|ended_at| Timestamp(ended_at.cast_unsigned()));
             let ended = told.ended.map(|(_, at)| at);
             let is_as_told = correlation_id.as_deref() == Some(&*told.correlation_id)
                 && submitted_at == told.submitted_at
                 && (first..=last).contains(&told.submitted)
                 && ended_at == ended
+                && told.name.as_deref().is_none_or(|told| told == name)
                 && told.ended.is_none_or(|(ended, _)| ended == status);
             if !is_as_told {
                 return self.damaged(format!("workflow '{workflow_id}' is in the list as {status}, and its events say otherwise"));
@@ -225,7 +216,7 @@ impl Look<'_> {
         Ok(stored.len() as u64)
     }
 
-    fn at_blobs(&self, told: &HashMap<Text, Told>) -> Result<(), BackupError> {
+    fn at_blobs(&self, workflows: &TellWorkflows) -> Result<(), BackupError> {
         let mut select = self.asked(self.connection.prepare("SELECT digest, bytes FROM blobs"))?;
         let mut found = self.asked(select.query([]))?;
         while let Some(row) = self.asked(found.next())? {
@@ -236,7 +227,9 @@ impl Look<'_> {
             }
         }
         let mut is_there = self.asked(self.connection.prepare("SELECT 1 FROM blobs WHERE digest = ?1"))?;
-        for (workflow_id, told) in told.iter().filter(|(_, told)| told.ended.is_none()) {
+        // What was lost with a damaged log has been told of.
+        let unfinished = workflows.told.iter().filter(|(_, told)| told.ended.is_none() && !workflows.is_salvaged);
+        for (workflow_id, told) in unfinished {
             if let Some(definition) = told.definition
                 && !self.asked(is_there.exists([definition.0]))?
             {
@@ -244,34 +237,5 @@ impl Look<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn note_workflow(told: &mut HashMap<Text, Told>, event: &Event) {
-    let Some(workflow_id) = &event.workflow_id else { return };
-    let payload = |name: &str| event.payload.to_value()[name].clone();
-    match &*event.event_type {
-        "workflow:submitted" => {
-            let submitted = Told {
-                submitted: event.sequence_number,
-                correlation_id: event.correlation_id.clone(),
-                submitted_at: event.timestamp,
-                ended: None,
-                definition: payload("definition").as_str().and_then(|digest| digest.parse().ok()),
-            };
-            told.insert(workflow_id.clone(), submitted);
-        }
-        event_type => {
-            let Some(workflow) = told.get_mut(workflow_id) else { return };
-            let ended = match event_type {
-                "workflow:completed" if payload("left_out") == true => "skipped",
-                "workflow:completed" => "completed",
-                "workflow:failed" => "failed",
-                "workflow:timeout" => "timed_out",
-                "workflow:cancelled" => "cancelled",
-                _ => return,
-            };
-            workflow.ended = Some((ended, event.timestamp));
-        }
     }
 }

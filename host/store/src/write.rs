@@ -7,7 +7,8 @@ use std::sync::{
 };
 
 use rusqlite::{Connection, params};
-use trackside_model::{control::DecisionRecord, keeping::LetterChange};
+use trackside_model::{control::DecisionRecord, event::Event, keeping::LetterChange};
+use uuid::Uuid;
 
 use crate::{
     attempts, dead_letters,
@@ -101,6 +102,19 @@ impl WriteConnection {
             last = Some((records, text));
         }
         Ok(())
+    }
+
+    /// One event, as it is: for a log that is made of another one.
+    pub(crate) fn put_event(&mut self, event: &Event) -> rusqlite::Result<()> {
+        let type_id = self.types.id(&self.connection, &event.event_type)?;
+        let mut insert = self.connection.prepare_cached(rows::INSERT)?;
+        rows::bind(&mut insert, event, type_id)?;
+        insert.raw_execute().map(drop)
+    }
+
+    /// Whether there is an event of this id.
+    pub(crate) fn has_event(&self, event_id: &Uuid) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached("SELECT 1 FROM events WHERE event_id = ?1")?.exists([event_id.as_bytes()])
     }
 
     fn write_kv(&self, rows: &Rows) -> rusqlite::Result<()> {

@@ -180,6 +180,8 @@ mod tests {
             "trackside dead-letters redrive --plugin files",
             "trackside dead-letters purge 12 --reason old",
             "trackside dead-letters purge --all --json",
+            "trackside store salvage saved.db --data d",
+            "trackside store salvage saved.db --from log.db",
             "trackside store trim --dry-run --data d --config f",
             "trackside store compact --data d",
             "trackside events --follow",

@@ -9,7 +9,8 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use trackside_store::{Held, NOT_COMPARED, Store, Verified, backup, compact, verify};
+use trackside_model::keeping::Gap;
+use trackside_store::{Held, NOT_COMPARED, Salvaged, Store, Verified, backup, compact, salvage, verify};
 
 use super::{
     CliError,
@@ -23,10 +24,24 @@ pub(super) enum StoreVerb {
     Backup(BackupArgs),
     /// Look a whole log through: of a data directory, or a copy.
     Verify(VerifyArgs),
+    /// Write a new log with every event of a damaged one that can be read.
+    Salvage(SalvageArgs),
     /// Say what the rules of retention would let go now; a host may be running.
     Trim(TrimArgs),
     /// Give back the space of what was trimmed, while no host runs.
     Compact(CompactArgs),
+}
+
+#[derive(Args)]
+pub(super) struct SalvageArgs {
+    /// Where the new log goes; the file must not exist.
+    file: PathBuf,
+    /// The damaged log; without it, that of the data directory.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    from: Option<PathBuf>,
+    /// The data directory [default: ./trackside-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -78,6 +93,13 @@ pub(super) fn run(verb: StoreVerb) -> Result<(), CliError> {
             let path = args.file.unwrap_or_else(|| trackside_store::log_path(&data_dir(args.data)));
             ("looked through", verify(&path, progress).map_err(CliError::failed)?)
         }
+        StoreVerb::Salvage(args) => {
+            let from = args.from.unwrap_or_else(|| trackside_store::log_path(&data_dir(args.data)));
+            let now = trackside_engine::now();
+            let saved = salvage(&from, &args.file, now, uuid::Uuid::now_v7, progress).map_err(CliError::failed)?;
+            tell_salvaged(&saved)?;
+            ("looked through", saved.verified)
+        }
         StoreVerb::Trim(args) => return trim(args),
         StoreVerb::Compact(args) => {
             let (before, after) = compact(&data_dir(args.data)).map_err(CliError::failed)?;
@@ -96,6 +118,20 @@ pub(super) fn run(verb: StoreVerb) -> Result<(), CliError> {
     let took = print::duration(begun.elapsed().as_secs_f64() * 1e3);
     out.line(&format!("{what}: {events}{trimmed}{letters}, {bytes} bytes, in {took}"))?;
     out.line(&format!("nothing to compare with the events: {}", NOT_COMPARED.join(", ")))?;
+    out.flush()
+}
+
+/// What was saved, and what was lost.
+fn tell_salvaged(saved: &Salvaged) -> Result<(), CliError> {
+    let lost: u64 = saved.lost.iter().map(Gap::events).sum();
+    let mut out = Out::new();
+    out.line(&format!("saved {} events, lost {lost}", saved.saved))?;
+    for gap in &saved.lost {
+        out.line(&format!("lost: {} to {}", gap.from, gap.to))?;
+    }
+    for table in &saved.torn {
+        out.line(&format!("lost: some rows of the table '{table}'"))?;
+    }
     out.flush()
 }
 
