@@ -83,7 +83,10 @@ fn a_reader_over_a_websocket_is_handed_events_and_heard() {
     let message = again.next_message().expect("the third");
     assert_eq!((numbers(std::slice::from_ref(&message)), &message["delivery"]), (vec![2], &json!(2)));
     let dead = host.wait_for("type=event:dead_lettered", |_| true);
-    assert_eq!((&dead["payload"]["reader"], &dead["payload"]["reason"]), (&json!("billing"), &json!("the connection that had it ended")));
+    assert_eq!(
+        (&dead["payload"]["plugin"], &dead["payload"]["reason"]),
+        (&json!("reader/billing"), &json!("the connection that had it ended"))
+    );
     // The stop is told.
     host.signal("TERM");
     let end = again.next_message().expect("a word");

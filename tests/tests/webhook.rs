@@ -112,6 +112,47 @@ fn what_is_never_taken_is_a_dead_letter_and_the_next_goes_on() {
     let reason = letter["payload"]["reason"].as_str().unwrap_or_default();
     assert!(reason.starts_with("https://hooks.test:") && reason.ends_with("answered 500"), "{letter}");
     eventually("the next", || (site.kv_number("webhook", "delivered") == 1).then_some(()));
+
+    // It is kept, shown, and handed over again with another payload; by whoever holds the token.
+    let (token, number) = (site.data().join("token").display().to_string(), letter["sequence_number"].to_string());
+    let kept = host.cli(&["dead-letters", "list", "--type", "order:*", "--plugin", "webhook", "--json"]).json_lines();
+    assert_eq!((kept.len(), &kept[0]["dead_letter"], &kept[0]["code"]), (1, &letter["sequence_number"], &json!("deliveries")));
+    let shown = host.cli(&["dead-letters", "show", &number, "--json"]).json();
+    assert_eq!((&shown["event"]["payload"]["number"], shown["attempts"].as_array().map(Vec::len)), (&json!(1), Some(2)), "{shown}");
+    let shown = site.read(["dead-letters", "show", &number]).ok();
+    assert!(shown.contains("attempt 1") && shown.contains("attempt 2") && shown.contains("answered 500"), "{shown}");
+    let path = format!("/v1/dead-letters/{number}/redrive");
+    host.send("POST", &path, &[], "").expect(401);
+    let bearer = format!("Bearer {}", host.token());
+    let ask = |path: &str, body: &str| host.send("POST", path, &[("Authorization", &bearer), ("Content-Type", "application/json")], body);
+    let problem = ask(&path, "").expect(422);
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("stays a dead letter")), "{problem}");
+    for (path, body, status) in [
+        (&*path, r#"{"paylod": 1}"#, 422),
+        (&path, "{", 400),
+        ("/v1/dead-letters/77777/redrive", "", 404),
+        ("/v1/dead-letters/x/redrive", "", 400),
+        ("/v1/dead-letters/purge", "", 400),
+        ("/v1/dead-letters/purge?all=true&plugin=webhook", "", 400),
+        ("/v1/dead-letters/purge?typ=a:b", "", 400),
+    ] {
+        ask(path, body).expect(status);
+    }
+    let payload = site.file("payload.json", r#"{"number": 3}"#).display().to_string();
+    let said = host.cli(&["dead-letters", "redrive", &number, "--payload", &payload, "--token-file", &token]).ok();
+    assert_eq!(said, format!("{number}: 'webhook' took it\n"));
+    assert_eq!(server.came().last().map(|came| serde_json(&came.body)["payload"].clone()), Some(json!({"number": 3})));
+    assert_eq!(host.get("/v1/dead-letters").expect(200)["dead_letters"], json!([]));
+    let other = json!({"event_type": "order:placed", "source_component": "shop", "payload": {"again": true, "number": 1}});
+    host.publish(&other).expect(201);
+    let again = host.wait_for("type=event:dead_lettered", |event| event["sequence_number"] != letter["sequence_number"]);
+    let said = host.cli(&["dead-letters", "redrive", "--plugin", "webhook", "--token-file", &token]).ok();
+    assert!(said.starts_with(&format!("{}: it was not taken, and stays: ", again["sequence_number"])), "{said}");
+    let said = host.cli(&["dead-letters", "purge", "--older-than", "1ms", "--reason", "over", "--token-file", &token]).ok();
+    assert_eq!(said, "purged: 1 dead letters\n");
+    assert_eq!(host.events("type=event:purged")[0]["payload"]["reason"], "over");
+    host.stop();
+    trackside_tests::run(trackside_tests::command(["store", "verify", "--data"]).arg(site.data())).ok();
 }
 
 #[test]

@@ -187,7 +187,7 @@ impl Shared {
         match error {
             // Appended by somebody who knows the id from elsewhere, a moment ago.
             AppendError::Duplicate { found, .. } => {
-                let place = doors.iter().position(|at_door| at_door.draft.event_id == found.event.event_id).unwrap_or(0);
+                let place = doors.iter().position(|at_door| at_door.draft.event_id == found.event_id).unwrap_or(0);
                 let answer = self.twin_of(&doors[place], found).await;
                 (place, Box::new(if answer.outcome == Outcome::Duplicate { partly(Some(answer)) } else { answer }))
             }

@@ -18,8 +18,8 @@ use crate::{clock, engine::Shared, tasks::OnStop};
 
 /// The longest that a plugin can be bypassed in one go, in milliseconds: a week.
 pub const MOST_BYPASS_MS: u64 = 7 * 24 * 3_600_000;
-const BEGUN: &str = "plugin:bypassed";
-const ENDED: &str = "plugin:bypass_ended";
+pub(crate) const BEGUN: &str = "plugin:bypassed";
+pub(crate) const ENDED: &str = "plugin:bypass_ended";
 /// Events that are looked at in one go.
 const PAGE: usize = 1_000;
 

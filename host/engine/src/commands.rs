@@ -272,9 +272,10 @@ impl Shared {
                 let sequence = appended.events.first().map_or(0, |event| event.sequence_number);
                 (appended.ticket, Answer::appended(sequence, event_id, workflow_id))
             }
-            Err(AppendError::Duplicate { found, .. }) => {
-                (found.ticket.clone(), Answer::duplicate(found.sequence, event_id, found.event.workflow_id.clone()))
-            }
+            Err(AppendError::Duplicate { found, .. }) => (
+                found.ticket.clone(),
+                Answer::duplicate(found.sequence, event_id, found.event().and_then(|event| event.workflow_id.clone())),
+            ),
             Err(error) => return Answer::not_appended(&error, event_id),
         };
         match ticket.durable().await {

@@ -100,6 +100,8 @@ pub(crate) struct Shared {
     workflows: LoopSender,
     stands_still: AtomicBool,
     pub(crate) bypasses: Bypasses,
+    /// One dead letter at a time is decided about.
+    pub(crate) redriving: tokio::sync::Mutex<()>,
     /// Serialises changes of the roster.
     pub(crate) changing: Mutex<()>,
 }
@@ -176,6 +178,7 @@ impl Engine {
             ended: AtomicU64::new(0),
             stands_still: AtomicBool::new(false),
             bypasses: Bypasses::recover(&store, clock::now())?,
+            redriving: tokio::sync::Mutex::default(),
             changing: Mutex::default(),
             store,
             host,
@@ -198,6 +201,7 @@ impl Engine {
         shared.tasks.spawn("outbox", OnStop::Drain, shared.clone().dispatch_outbox());
         shared.resume_bypasses();
         shared.tasks.spawn("heartbeats", OnStop::Abort, shared.clone().beat());
+        shared.tasks.spawn("retention", OnStop::Drain, shared.clone().follow_retention());
         shared.notify(Notice::new(
             "system:started",
             clock::fresh_id(),

@@ -1,4 +1,4 @@
-//! Identity: an event is published once. By the publisher's id for as long as the log has it, else by content within a window.
+//! Identity: an event is published once. By the publisher's id for as long as the log has it, and a while longer, else by content within a window.
 //! Settled before the chain, so that a thousand twins cost one check; the twins wait for the first one's answer.
 
 use std::{
@@ -25,6 +25,25 @@ pub(crate) fn hex(content: &ContentKey) -> String {
 pub(crate) fn unhex(text: &str) -> Option<ContentKey> {
     u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
 }
+
+/// What an event is known again by when it has been trimmed: its content, or the digest of what was sent. The first byte says which.
+pub(crate) fn trace_of(event: &Event) -> Arc<[u8]> {
+    let sent = event.metadata.get(SENT_CONTENT).and_then(|sent| unhex(sent));
+    let (kind, key) = sent.map_or_else(|| (CONTENT, sha2_key::of_payload(event)), |sent| (SENT, sent));
+    std::iter::once(kind).chain(key).collect()
+}
+
+/// Whether a draft under the id of a trimmed event is that event.
+pub(crate) fn is_trace_of(trace: &[u8], draft: &Event, given_correlation: bool) -> bool {
+    match trace.split_first() {
+        Some((&SENT, key)) => *key == sha2_key::of(draft, given_correlation),
+        Some((_, key)) => *key == sha2_key::of_payload(draft),
+        None => false,
+    }
+}
+
+const CONTENT: u8 = 0;
+const SENT: u8 = 1;
 
 /// What two publishes of one event have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -190,10 +209,12 @@ pub(crate) mod sha2_key {
 
     /// The key of a content beside a number.
     pub(crate) fn beside(content: &ContentKey, number: u64) -> ContentKey {
-        let Digest(digest) = Digest::of(&[&content[..], &number.to_le_bytes()].concat());
-        let mut key = [0; 16];
-        key.copy_from_slice(&digest[..16]);
-        key
+        half(&[&content[..], &number.to_le_bytes()].concat())
+    }
+
+    /// Over type, source and canonical payload: what the log's own event is compared by.
+    pub(crate) fn of_payload(event: &Event) -> ContentKey {
+        half(format!("{}\u{1f}{}\u{1f}{}", event.event_type, event.source_component, event.payload.canonical()).as_bytes())
     }
 
     /// Over type, source, workflow, task, provider, the correlation that the publisher gave, and the canonical payload.
@@ -207,7 +228,11 @@ pub(crate) mod sha2_key {
             text.push('\u{1f}');
         }
         text.push_str(&event.payload.canonical());
-        let Digest(digest) = Digest::of(text.as_bytes());
+        half(text.as_bytes())
+    }
+
+    fn half(bytes: &[u8]) -> ContentKey {
+        let Digest(digest) = Digest::of(bytes);
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
         key

@@ -10,6 +10,7 @@ mod calls;
 mod chain;
 mod clock;
 mod commands;
+mod dead_letters;
 mod definitions;
 mod dispatch;
 mod engine;
@@ -27,6 +28,7 @@ mod outbox;
 mod publish;
 mod raw;
 mod readers;
+mod retention;
 mod roster;
 mod runs;
 mod service;
@@ -44,6 +46,7 @@ pub use self::{
     bypass::{Bypass, BypassError, MOST_BYPASS_MS},
     clock::now,
     commands::{SubmitError, SubmitRequest},
+    dead_letters::{RedriveError, redrives},
     dispatch::Frame,
     engine::{Engine, StartError, Stats},
     fold::workflow as fold_workflow,
@@ -54,6 +57,7 @@ pub use self::{
     native::{Effects, Native},
     options::EngineOptions,
     readers::{Delivery, DurableReader, ReaderStatus, ReadersError},
+    retention::retention_of,
     sightings::{Answered, Call, MOST_SIGHTINGS, Onlooker, Sighting},
     slot::{LastFault, PluginStatus},
     subscription::{Reading, Subscription, Told},

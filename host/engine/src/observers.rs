@@ -4,13 +4,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::json;
 use trackside_model::{
     control::{Admitted, Judged, Notice, next_batch},
     event::{Event, Position, Text},
+    json::Json,
+    keeping::{Attempt, DEAD_LETTERED, DeadLettered, MOST_ATTEMPTS},
     ports::{CallReport, Delivery, EventBatch, Outbox, Usage},
 };
-use trackside_store::{AppendError, Batch, Entry, Flush};
+use trackside_store::{AppendError, AttemptChange, Batch, Entry, Flush};
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -40,6 +41,8 @@ const GATHER: Duration = Duration::from_millis(5);
 const CURSOR_LAG: Duration = Duration::from_millis(50);
 /// Events that nobody wanted before a cursor is written down all the same.
 const CURSOR_EVERY: u64 = 4_096;
+/// How long a cursor stays unwritten behind events that nobody wanted: what lies before it is not trimmed meanwhile.
+pub(crate) const CURSOR_AGE: Duration = Duration::from_secs(10);
 
 /// How long is waited before what could not be read is read again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -60,10 +63,13 @@ struct Reading {
     written: u64,
     /// When the cursor is written down at the latest; `None`: when there is a reason.
     write_by: Option<Instant>,
+    written_at: Instant,
     batch: usize,
     deliveries: u32,
     /// Who has had those deliveries: another version begins anew.
     by: Option<Arc<Slot>>,
+    /// What it stands before and could not be handed, and what each attempt came to: written down, so that a host that ends goes on counting.
+    failed: Option<(Position, Vec<Attempt>)>,
 }
 
 impl Reading {
@@ -76,13 +82,41 @@ impl Reading {
     /// Goes on behind events that it does not want: a cursor that is not written costs a second look at nothing.
     fn pass_by(&mut self, last: u64) {
         self.cursor = Position::end_of(last);
-        if last - self.written >= CURSOR_EVERY {
+        if last - self.written >= CURSOR_EVERY || self.written_at.elapsed() >= CURSOR_AGE {
             self.write_by.get_or_insert_with(Instant::now);
         }
     }
 
+    /// Which attempt at these events is the next one.
+    fn attempt(&self, events: usize, last: &Event) -> u32 {
+        match &self.failed {
+            Some((at, attempts)) if events == 1 && *at == last.position() => attempts.last().map_or(0, |attempt| attempt.attempt) + 1,
+            _ => self.deliveries,
+        }
+    }
+
+    /// One attempt more at the event that it stands before.
+    fn failed_again(&mut self, at: Position, version: Text, reason: &str) -> &[Attempt] {
+        let (before, mut attempts) = self.failed.take().unwrap_or_default();
+        if before != at {
+            attempts.clear();
+        }
+        let number = attempts.last().map_or(0, |attempt| attempt.attempt) + 1;
+        attempts.push(Attempt::new(number, clock::now(), Some(version), reason));
+        if attempts.len() > MOST_ATTEMPTS {
+            attempts.remove(0);
+        }
+        &self.failed.insert((at, attempts)).1
+    }
+
+    /// Whether it comes past what it stood before with this.
+    fn comes_past(&self, cursor: Position) -> bool {
+        self.failed.as_ref().is_some_and(|(at, _)| *at <= cursor)
+    }
+
     fn wrote(&mut self) {
         self.written = self.cursor.sequence;
+        self.written_at = Instant::now();
         self.write_by = None;
     }
 
@@ -93,7 +127,7 @@ impl Reading {
 }
 
 /// What became of one delivery.
-enum Delivered {
+pub(crate) enum Delivered {
     Taken(CallReport<Result<(), String>>),
     NotTaken(String),
     Quarantined(u64),
@@ -153,9 +187,14 @@ impl Shared {
             cursor,
             written: cursor.sequence,
             write_by: None,
+            written_at: Instant::now(),
             batch: FIRST_BATCH.min(self.options.observer_batch),
             deliveries: 0,
             by: None,
+            failed: self.store.attempts(&cursor_key(name)).unwrap_or_else(|error| {
+                tracing::error!(observer = &**name, "what it was tried cannot be read: {error}");
+                None
+            }),
         };
         self.read_on(&mut reading).await;
         self.write_cursor(&mut reading);
@@ -171,6 +210,9 @@ impl Shared {
             let Some(slot) = self.roster.load().get(&reading.name).filter(|slot| slot.info().roles.observer).cloned() else { return };
             if reading.by.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &slot)) {
                 reading.deliveries = 0;
+                if reading.by.is_some() {
+                    reading.failed = None;
+                }
                 reading.by = Some(slot.clone());
             }
             if reading.is_overdue() {
@@ -226,9 +268,9 @@ impl Shared {
         };
         let (events, last) = (batch.events().len(), batch.events().last()?);
         reading.deliveries += 1;
-        match self.hand_over(slot, &batch, reading.deliveries).await {
+        match self.hand_over(slot, &batch, reading.attempt(events, last)).await {
             // Who calls out is different: what it did there is not to be done again for want of a cursor.
-            Delivered::Taken(report) if report.outbox.is_untouched() && !slot.info().observer_waits() => {
+            Delivered::Taken(report) if report.outbox.is_untouched() && !slot.info().observer_waits() && !reading.comes_past(through) => {
                 reading.pass(through);
                 self.taken(slot, reading, events, report.usage);
                 None
@@ -256,7 +298,7 @@ impl Shared {
         }
     }
 
-    async fn hand_over(self: &Arc<Self>, slot: &Arc<Slot>, batch: &Arc<EventBatch>, attempt: u32) -> Delivered {
+    pub(crate) async fn hand_over(self: &Arc<Self>, slot: &Arc<Slot>, batch: &Arc<EventBatch>, attempt: u32) -> Delivered {
         let (shared, slot, batch) = (self.clone(), slot.clone(), batch.clone());
         let delivery = Delivery { now: clock::now(), attempt, replay: false, missed: 0 };
         let called = if slot.info().observer_waits() {
@@ -304,12 +346,30 @@ impl Shared {
             reading.deliveries = 0;
             return Some(Duration::ZERO);
         }
-        if reading.deliveries < self.options.observer_deliveries {
-            return Some((FIRST_BACKOFF * 2u32.saturating_pow(reading.deliveries - 1)).min(MOST_BACKOFF));
+        let (at, reader) = (last.position(), cursor_key(&reading.name));
+        let attempts = reading.failed_again(at, slot.info().short_version(), reason).to_vec();
+        let deliveries = attempts.last().map_or(0, |attempt| attempt.attempt);
+        if deliveries < self.options.observer_deliveries {
+            let attempts = attempts.last().cloned().map(|attempt| AttemptChange::Failed { reader, position: at, attempt });
+            // One that is not taken is made once more after a crash.
+            let _ = self.store.append(Batch { attempts: attempts.into_iter().collect(), ..Batch::default() }, Flush::Lazy);
+            return Some((FIRST_BACKOFF * 2u32.saturating_pow(deliveries - 1)).min(MOST_BACKOFF));
         }
-        let payload = json!({"plugin": &*reading.name, "version": &*slot.info().short_version(), "code": "deliveries", "reason": reason, "deliveries": reading.deliveries,
-            "event_id": last.event_id, "event_type": last.event_type, "sequence_number": last.sequence_number, "part": last.part});
-        let notice = Notice::new("event:dead_lettered", clock::fresh_id(), clock::now(), payload).map(|notice| notice.caused_by(last));
+        let dead = DeadLettered {
+            plugin: reading.name.clone(),
+            version: Some(slot.info().short_version()),
+            code: Text::from("deliveries"),
+            reason: reason.to_owned(),
+            deliveries: Some(deliveries),
+            attempts,
+            event_id: Some(last.event_id),
+            event_type: last.event_type.to_string(),
+            sequence_number: Some(last.sequence_number),
+            part: Some(last.part),
+            ..DeadLettered::default()
+        };
+        let payload = Json::from_value(&dead);
+        let notice = Notice::new(DEAD_LETTERED, clock::fresh_id(), clock::now(), payload).map(|notice| notice.caused_by(last));
         let told = notice.map_err(|error| tracing::error!("{error}")).ok();
         match self.advance(reading, through, last, Outbox::default(), told) {
             Ok(()) => {
@@ -334,8 +394,14 @@ impl Shared {
     ) -> Result<(), AppendError> {
         let mut batch = Batch::of(told.map(|told| Entry::fresh(Admitted::notice(told))));
         batch.cursors.push((cursor_key(&reading.name), cursor));
+        if reading.comes_past(cursor) {
+            batch.attempts.push(AttemptChange::Past(cursor_key(&reading.name)));
+        }
         outbox::release_one(&mut batch, reading.name.clone(), released, last, outbox::hops_of(last));
         self.store.append(batch, Flush::Lazy)?;
+        if reading.comes_past(cursor) {
+            reading.failed = None;
+        }
         reading.cursor = cursor;
         reading.wrote();
         Ok(())

@@ -2,6 +2,7 @@
 //! Where they come from (file, environment, flags) is the server's.
 
 use trackside_model::{event::EnvelopeLimits, rate::Rate};
+use trackside_store::RetentionRule;
 
 /// How the engine runs.
 #[derive(Clone, Debug)]
@@ -36,6 +37,12 @@ pub struct EngineOptions {
     pub correlation_rate: Rate,
     /// Milliseconds between two heartbeats of the providers; 0: none.
     pub heartbeat_ms: u64,
+    /// What is kept of the log; without rules, all of it.
+    pub retention: Vec<RetentionRule>,
+    /// Milliseconds between two looks at what the rules let go.
+    pub retention_interval_ms: u64,
+    /// Milliseconds for which the id of a trimmed event is remembered.
+    pub id_memory_ms: u64,
 }
 
 impl Default for EngineOptions {
@@ -56,6 +63,9 @@ impl Default for EngineOptions {
             plugin_rate: Rate { per_sec: 10_000, burst: 20_000 },
             correlation_rate: Rate { per_sec: 1_000, burst: 10_000 },
             heartbeat_ms: 10_000,
+            retention: Vec::new(),
+            retention_interval_ms: 60_000,
+            id_memory_ms: 7 * 24 * 3_600_000,
         }
     }
 }

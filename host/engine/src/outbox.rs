@@ -7,6 +7,8 @@ use serde_json::json;
 use trackside_model::{
     control::{Admitted, Notice},
     event::{EnvelopeLimits, Event, HOPS, Incoming, Text},
+    json::Json,
+    keeping::{Attempt, DEAD_LETTERED, DeadLettered},
     ports::Outbox,
     rate::{Rate, Rates},
 };
@@ -253,14 +255,32 @@ impl Shared {
     /// What cannot be published is a dead letter, told with its reason.
     fn refuse(&self, entry: &OutboxEntry, code: &str, reason: &str) -> bool {
         let row = &entry.row;
-        let payload = json!({
-            "plugin": &*row.plugin, "code": code, "reason": reason, "hops": row.hops,
-            "event_type": row.publish.event_type, "payload": row.publish.payload, "cause": row.causation_id.as_deref(),
-        });
-        self.tell_and_end(entry, "event:dead_lettered", payload)
+        let publish = &row.publish;
+        let dead = DeadLettered {
+            plugin: row.plugin.clone(),
+            code: Text::from(code),
+            reason: reason.to_owned(),
+            attempts: vec![Attempt::new(
+                1,
+                clock::now(),
+                publish.metadata.get(PLUGIN_VERSION).map(|version| Text::from(&**version)),
+                reason,
+            )],
+            event_id: Some(publish.event_id),
+            event_type: publish.event_type.clone(),
+            hops: Some(row.hops),
+            severity: Some(publish.severity),
+            payload: Some(publish.payload.clone()),
+            metadata: publish.metadata.clone(),
+            timestamp: publish.timestamp,
+            cause: row.causation_id.clone(),
+            ..DeadLettered::default()
+        };
+        let payload = Json::from_value(&dead);
+        self.tell_and_end(entry, DEAD_LETTERED, payload)
     }
 
-    fn tell_and_end(&self, entry: &OutboxEntry, event_type: &str, payload: serde_json::Value) -> bool {
+    fn tell_and_end(&self, entry: &OutboxEntry, event_type: &str, payload: impl Into<Json>) -> bool {
         let row = &entry.row;
         let workflow_id = row.workflow_id.clone();
         let notice = Notice::new(event_type, clock::fresh_id(), clock::now(), payload).map(|notice| match workflow_id {

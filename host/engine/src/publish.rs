@@ -14,7 +14,7 @@ use trackside_model::{
     event::{Draft, Event, HOPS, Incoming, Rejection, RejectionKind, Text},
     ports::Outbox,
 };
-use trackside_store::{AppendError, Batch, Entry, Expected, Flush, Found, Line};
+use trackside_store::{AppendError, Batch, Entry, Expected, Flush, Found, Line, Remains};
 use uuid::Uuid;
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     clock,
     engine::Shared,
     identity::{
-        Claim, Claimed, Identity, Key, Original, SENT_CONTENT, hex,
+        Claim, Claimed, Identity, Key, Original, SENT_CONTENT, hex, is_trace_of,
         sha2_key::{self, ContentKey},
     },
     outbox,
@@ -150,16 +150,21 @@ impl Shared {
 
     /// The answer to an id that the log already has: told once it is durable.
     pub(crate) async fn twin_of(&self, at_door: &AtDoor, found: &Found) -> Answer {
-        let (event, draft) = (&found.event, &at_door.draft);
-        let same = event.event_type == draft.event_type
-            && event.source_component == draft.source_component
-            && same_content(event, draft, at_door.given_correlation);
+        let draft = &at_door.draft;
+        let same = match &found.event {
+            Remains::Whole(event) => {
+                event.event_type == draft.event_type
+                    && event.source_component == draft.source_component
+                    && same_content(event, draft, at_door.given_correlation)
+            }
+            Remains::Trimmed(trace) => is_trace_of(trace, draft, at_door.given_correlation),
+        };
         if !same {
-            return Answer::conflict(event.event_id);
+            return Answer::conflict(found.event_id);
         }
         match found.ticket.durable().await {
-            Ok(()) => Answer::duplicate(found.sequence, event.event_id, event.workflow_id.clone()),
-            Err(poisoned) => Answer::unknown(poisoned.to_string(), event.event_id),
+            Ok(()) => Answer::duplicate(found.sequence, found.event_id, found.event().and_then(|event| event.workflow_id.clone())),
+            Err(poisoned) => Answer::unknown(poisoned.to_string(), found.event_id),
         }
     }
 

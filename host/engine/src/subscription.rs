@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use trackside_model::event::{Event, Filter, Position};
+use trackside_model::{
+    event::{Event, Filter, Position},
+    keeping::Gap,
+};
 use trackside_store::{ReadError, Store};
 
 use crate::dispatch::{Dispatch, Frame, Served, Taken};
@@ -33,6 +36,8 @@ pub struct Reading {
 pub enum Told {
     /// The next events that pass the filter, at least one.
     Events(Vec<Arc<Frame>>),
+    /// These stretches of the log are no longer there: retention has taken them. What comes next is from behind them.
+    Trimmed(Vec<Gap>),
     /// It was too slow: the events of these sequences are passed over, whether they would have passed the filter or not.
     Missed {
         /// The first.
@@ -51,12 +56,14 @@ pub struct Subscription {
     cursor: Position,
     durable: watch::Receiver<u64>,
     seat: Option<Taken>,
+    /// Events behind gaps that it has been told of, and how far it has come with them.
+    behind_gaps: Option<(Vec<Arc<Frame>>, Position)>,
 }
 
 impl Subscription {
     pub(crate) fn new(store: Store, dispatch: Arc<Dispatch>, reading: Reading) -> Self {
         let durable = store.watch_durable();
-        Self { store, dispatch, cursor: reading.after, reading, durable, seat: None }
+        Self { store, dispatch, cursor: reading.after, reading, durable, seat: None, behind_gaps: None }
     }
 
     /// How far it has come: behind what it does not want, too.
@@ -70,6 +77,12 @@ impl Subscription {
     /// [`ReadError`] if the log cannot be read.
     pub async fn next(&mut self) -> Result<Told, ReadError> {
         loop {
+            if let Some((frames, cursor)) = self.behind_gaps.take() {
+                self.cursor = cursor;
+                if !frames.is_empty() {
+                    return Ok(Told::Events(frames));
+                }
+            }
             let frames = match &self.seat {
                 Some(taken) => match taken.seat.served().await {
                     Served::Frames(frames) => self.wanted_of(frames),
@@ -83,10 +96,17 @@ impl Subscription {
                         return Ok(missed);
                     }
                     match self.read()? {
-                        Some(frames) => frames,
                         None => {
                             self.at_head().await;
                             continue;
+                        }
+                        Some((gaps, frames, cursor)) if gaps.is_empty() => {
+                            self.cursor = cursor;
+                            frames
+                        }
+                        Some((gaps, frames, cursor)) => {
+                            self.behind_gaps = Some((frames, cursor));
+                            return Ok(Told::Trimmed(gaps));
                         }
                     }
                 }
@@ -94,6 +114,8 @@ impl Subscription {
             if !frames.is_empty() {
                 return Ok(Told::Events(frames));
             }
+            // A page that nobody wanted was looked through on a thread that others wait for.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -131,14 +153,21 @@ impl Subscription {
         Some(Told::Missed { from, to: head })
     }
 
-    /// What is wanted of the next page of the log; `None`: there is none yet.
-    fn read(&mut self) -> Result<Option<Vec<Arc<Frame>>>, ReadError> {
+    /// The gaps of the next page of the log, what is wanted of it, and how far it goes; `None`: there is none yet.
+    fn read(&mut self) -> Result<Option<(Vec<Gap>, Vec<Arc<Frame>>, Position)>, ReadError> {
         self.durable.mark_unchanged();
         // A cursor inside a fact's narration has the rest of that fact before it.
         let whole = self.cursor.part == u32::MAX;
         let after = if whole { self.cursor.sequence } else { self.cursor.sequence.saturating_sub(1) };
         let events = self.store.read(after, PAGE_EVENTS, PAGE_BYTES)?;
         let Some(last) = events.last().map(|event| event.sequence_number) else { return Ok(None) };
+        let (mut gaps, mut next) = (Vec::new(), after + 1);
+        for event in &events {
+            if event.sequence_number > next {
+                gaps.push(Gap { from: next, to: event.sequence_number - 1 });
+            }
+            next = event.sequence_number + 1;
+        }
         let mut wanted = Vec::new();
         let filter = &self.reading.filter;
         for event in &events {
@@ -149,8 +178,7 @@ impl Subscription {
                 wanted.push(Frame::new(event.clone()));
             }
         }
-        self.cursor = self.cursor.max(Position::end_of(last));
-        Ok(Some(wanted))
+        Ok(Some((gaps, wanted, self.cursor.max(Position::end_of(last)))))
     }
 
     /// Goes on behind what lay at its seat.

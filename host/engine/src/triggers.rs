@@ -2,7 +2,10 @@
 //! outbox in one commit with the cursor: an event starts what it starts once, and nobody who published it waits for that.
 //! How many events go into a start, and when it is due, is the model's `trigger`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use trackside_model::{
@@ -15,7 +18,14 @@ use trackside_model::{
 use trackside_store::{AppendError, Batch, Flush, OutboxRow, ReadError};
 use uuid::Uuid;
 
-use crate::{clock, engine::Shared, observers::First, outbox, slot::Slot, tasks::OnStop};
+use crate::{
+    clock,
+    engine::Shared,
+    observers::{CURSOR_AGE, First},
+    outbox,
+    slot::Slot,
+    tasks::OnStop,
+};
 
 /// How long is waited before what the log did not take is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -29,6 +39,7 @@ struct Reading {
     /// Behind what it has looked at.
     cursor: u64,
     written: u64,
+    written_at: Instant,
     gathering: Gathering,
 }
 
@@ -63,7 +74,8 @@ impl Shared {
         let begins = self.first_cursor(&key);
         let (shared, plugin, method) = (self.clone(), plugin.clone(), method.clone());
         self.tasks.spawn(key.clone(), OnStop::Drain, async move {
-            let mut reading = Reading { plugin, method, cursor: 0, written: 0, gathering: Gathering::default() };
+            let mut reading =
+                Reading { plugin, method, cursor: 0, written: 0, written_at: Instant::now(), gathering: Gathering::default() };
             if let Some(First { cursor, is_new }) = shared.in_the_end(begins, &key).await {
                 // When one that was there before last started something is not known: a throttle must not be got round by restarts.
                 reading.gathering = Gathering::since((!is_new).then(clock::now));
@@ -151,11 +163,13 @@ impl Shared {
         let Some(stretch) = self.stretches.read(&self.store, reading.cursor, self.options.observer_batch)? else { return Ok(false) };
         reading.cursor = stretch.last();
         stretch.each(&trigger.filter, |event| reading.gathering.came(trigger, event, now));
-        if reading.gathering.is_empty() && reading.cursor - reading.written >= CURSOR_EVERY {
+        let unwritten = reading.cursor - reading.written;
+        if reading.gathering.is_empty() && (unwritten >= CURSOR_EVERY || reading.written_at.elapsed() >= CURSOR_AGE) {
             let cursors = vec![(reading.key(), Position::end_of(reading.cursor))];
             // Nothing was started behind it: a cursor that is not written costs a second look at nothing.
             if self.store.append(Batch { cursors, ..Batch::default() }, Flush::Lazy).is_ok() {
                 reading.written = reading.cursor;
+                reading.written_at = Instant::now();
             }
         }
         Ok(true)
@@ -179,6 +193,7 @@ impl Shared {
         let cursors = vec![(reading.key(), Position::end_of(through))];
         self.store.append(Batch { cursors, outbox_put: vec![row], ..Batch::default() }, Flush::Now)?;
         reading.written = through;
+        reading.written_at = Instant::now();
         Ok(())
     }
 }

@@ -92,6 +92,7 @@ pub const ENTRIES: &[Entry] = &[
     entry_of("engine:stopped", Fact, Engine, "execution_engine", Severity::Info),
     entry_of("error:raised", Fact, Engine, "plugin_host", Severity::Error),
     entry_of("event:dead_lettered", Fact, Engine, "event_store", Severity::Error),
+    entry_of("event:purged", Fact, Engine, "event_store", Severity::Info),
     entry_of("event:redriven", Fact, Engine, "event_store", Severity::Info),
     entry_of("event:trimmed", Fact, Engine, "event_store", Severity::Info),
     entry_of("health:check", Telemetry, Engine, "event_scheduler", Severity::Debug),

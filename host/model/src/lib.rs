@@ -9,6 +9,7 @@ pub mod control;
 pub mod emit;
 pub mod event;
 pub mod json;
+pub mod keeping;
 pub mod narration;
 pub mod outside;
 pub mod packed;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::options::{Order, ReaderError, ReaderOptions, check_name};
 use crate::{
     event::{Position, Text},
+    keeping::{Attempt, MOST_ATTEMPTS},
     time::Timestamp,
 };
 
@@ -19,8 +20,6 @@ use crate::{
 pub const MOST_HELD: usize = 1_024;
 /// Bytes of events in a reader's hands from which on it takes no more.
 pub const MOST_HELD_BYTES: u64 = 8 << 20;
-/// Bytes of a reason that are kept.
-const REASON_BYTES: usize = 1_000;
 
 /// One event in a reader's hands, with whatever its driver knows it by.
 #[derive(Clone, Debug)]
@@ -30,6 +29,8 @@ struct Open<E> {
     correlation_id: Text,
     /// Deliveries so far.
     deliveries: u32,
+    /// What those that failed came to, the newest.
+    failures: Vec<Attempt>,
     stand: Stand,
 }
 
@@ -59,8 +60,8 @@ pub struct Dead<E> {
     pub position: Position,
     /// How often it was handed out.
     pub deliveries: u32,
-    /// Why the last one came to nothing.
-    pub reason: String,
+    /// What each came to, the newest.
+    pub failures: Vec<Attempt>,
     /// The event.
     pub event: E,
 }
@@ -72,6 +73,9 @@ pub struct ReaderMemory {
     /// Settled although something before it is not.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub ahead: BTreeSet<Place>,
+    /// Behind the cursor, and handed out again because somebody wants it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub again: BTreeSet<Place>,
     /// Deliveries of what is not settled.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub deliveries: BTreeMap<Place, u32>,
@@ -151,10 +155,11 @@ impl<E: Clone> Reader<E> {
 
     /// What must be kept of it with its cursor.
     pub fn memory(&self) -> ReaderMemory {
-        let open = self.open.iter().map(|(position, open)| (*position, open.deliveries));
+        let open = self.open.range(after(self.cursor)..).map(|(position, open)| (*position, open.deliveries));
         let deliveries = self.before.iter().map(|(position, deliveries)| (*position, *deliveries)).chain(open);
         ReaderMemory {
             ahead: self.ahead.iter().copied().map(Place).collect(),
+            again: self.open.range(..=self.cursor).map(|(position, _)| Place(*position)).collect(),
             deliveries: deliveries
                 .filter(|(_, deliveries)| *deliveries > 0)
                 .map(|(position, deliveries)| (Place(position), deliveries))
@@ -184,8 +189,27 @@ impl<E: Clone> Reader<E> {
         }
         let deliveries = self.before.remove(&position).unwrap_or(0);
         self.open_bytes += bytes;
-        let open = Open { event, bytes, correlation_id: correlation_id.clone(), deliveries, stand: Stand::Waits(Timestamp(0)) };
+        let open = Open {
+            event,
+            bytes,
+            correlation_id: correlation_id.clone(),
+            deliveries,
+            failures: Vec::new(),
+            stand: Stand::Waits(Timestamp(0)),
+        };
         self.open.insert(position, open);
+    }
+
+    /// Takes an event in hand once more that it had settled. `false`: it has it.
+    pub fn again(&mut self, position: Position, correlation_id: &Text, bytes: u64, event: E) -> bool {
+        if position > self.cursor || self.open.contains_key(&position) {
+            return false;
+        }
+        self.open_bytes += bytes;
+        let stand = Stand::Waits(Timestamp(0));
+        let open = Open { event, bytes, correlation_id: correlation_id.clone(), deliveries: 0, failures: Vec::new(), stand };
+        self.open.insert(position, open);
+        true
     }
 
     /// Goes on behind what it does not want.
@@ -287,27 +311,33 @@ impl<E: Clone> Reader<E> {
 
     fn failed(&mut self, position: Position, now: Timestamp, retry_after_ms: Option<u64>, reason: &str) -> Option<Dead<E>> {
         let open = self.open.get_mut(&position)?;
+        if open.failures.len() == MOST_ATTEMPTS {
+            open.failures.remove(0);
+        }
+        open.failures.push(Attempt::new(open.deliveries, now, None, reason));
         if open.deliveries < self.options.deliveries {
             let pause = retry_after_ms.unwrap_or_else(|| self.options.pause_ms(open.deliveries));
             open.stand = Stand::Waits(now.plus_ms(pause.min(self.options.most_backoff_ms)));
             return None;
         }
         let open = self.settle(position)?;
-        Some(Dead { position, deliveries: open.deliveries, reason: crate::text::shortened(reason, REASON_BYTES), event: open.event })
+        Some(Dead { position, deliveries: open.deliveries, failures: open.failures, event: open.event })
     }
 
     fn settle(&mut self, position: Position) -> Option<Open<E>> {
         let open = self.open.remove(&position)?;
         self.open_bytes -= open.bytes;
-        self.ahead.insert(position);
+        if position > self.cursor {
+            self.ahead.insert(position);
+        }
         self.settle_cursor();
         Some(open)
     }
 
     /// The cursor goes as far as nothing is open behind it.
     fn settle_cursor(&mut self) {
-        let through = match self.open.keys().next() {
-            Some(first) => before(*first),
+        let through = match self.open.range(after(self.cursor)..).next() {
+            Some((first, _)) => before(*first),
             None => self.looked,
         };
         self.cursor = self.cursor.max(through);

@@ -21,14 +21,6 @@ pub fn unknown_field(written: &str, known: &[&str]) -> String {
     }
 }
 
-/// At most so many bytes of a text, with an ellipsis where something is left out.
-pub fn shortened(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    format!("{}…", &text[..text.floor_char_boundary(bytes)])
-}
-
 /// The kind of a value, with its article.
 pub fn kind_of(value: &Value) -> &'static str {
     match value {

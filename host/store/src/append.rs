@@ -37,7 +37,7 @@ pub enum AppendError {
         key: String,
     },
     /// The log has an event of this id.
-    #[error("event {} is in the log already, as number {}", found.event.event_id, found.sequence)]
+    #[error("event {} is in the log already, as number {}", found.event_id, found.sequence)]
     Duplicate {
         /// Place of the entry in the batch, from 0.
         place: usize,
@@ -197,6 +197,8 @@ impl State {
             outbox_done: batch.outbox_done,
             blobs: batch.blobs,
             readers: batch.readers,
+            attempts: batch.attempts,
+            trim: batch.trim,
             ..Rows::default()
         };
         rows.events.reserve_exact(batch.events.len());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use trackside_model::{
     control::{Admitted, DecisionRecord},
     event::{Event, Position, Text},
+    keeping::Attempt,
     plugin::Digest,
     ports::{KvRead, KvWrite, OutboxPublish},
     time::Timestamp,
@@ -124,6 +125,57 @@ pub struct Batch {
     pub workflows: Vec<WorkflowChange>,
     /// What happens to durable readers, in order; their cursors go with the others.
     pub readers: Vec<ReaderChange>,
+    /// Deliveries that failed, and those that do not matter any more.
+    pub attempts: Vec<AttemptChange>,
+    /// What is taken out of the log. The events of the batch tell of it.
+    pub trim: Trim,
+}
+
+/// A change to what is kept of failed deliveries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttemptChange {
+    /// One more.
+    Failed {
+        /// Whose cursor.
+        reader: String,
+        /// What was not taken.
+        position: Position,
+        /// What it came to.
+        attempt: Attempt,
+    },
+    /// This reader has come past what it had failed at.
+    Past(String),
+}
+
+/// What is taken out of the log.
+#[derive(Clone, Debug, Default)]
+pub struct Trim {
+    /// Events, by sequence, ascending.
+    pub events: Vec<TrimmedEvent>,
+    /// Ids of earlier ones that are remembered no longer.
+    pub forgotten: Vec<Uuid>,
+    /// Blobs that no event up to the sequence beside them speaks of; they stay if a later one does.
+    pub blobs: Vec<(Digest, u64)>,
+}
+
+impl Trim {
+    /// Nothing is taken.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.forgotten.is_empty() && self.blobs.is_empty()
+    }
+}
+
+/// An event that goes.
+#[derive(Clone, Debug)]
+pub struct TrimmedEvent {
+    /// Its place.
+    pub sequence: u64,
+    /// Its id, which is remembered for a while.
+    pub event_id: Uuid,
+    /// What it is known again by.
+    pub content: Arc<[u8]>,
+    /// The workflow that it began: lists do not show it any more.
+    pub began: Option<Text>,
 }
 
 impl Batch {
@@ -142,6 +194,8 @@ impl Batch {
             && self.blobs.is_empty()
             && self.workflows.is_empty()
             && self.readers.is_empty()
+            && self.attempts.is_empty()
+            && self.trim.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use trackside_model::event::Event;
 use uuid::Uuid;
 
@@ -22,16 +22,39 @@ use crate::{
 pub struct Found {
     /// Its place in the log.
     pub sequence: u64,
-    /// The event.
-    pub event: Arc<Event>,
+    /// The id.
+    pub event_id: Uuid,
+    /// What is there of it.
+    pub event: Remains,
     /// Whoever is told of it waits with this until it is durable.
     pub ticket: Ticket,
 }
 
+/// What is there of an event.
+#[derive(Clone, Debug)]
+pub enum Remains {
+    /// All of it.
+    Whole(Arc<Event>),
+    /// It was trimmed a while ago: what it is known again by.
+    Trimmed(Arc<[u8]>),
+}
+
 impl Found {
+    fn whole(event: Arc<Event>, ticket: Ticket) -> Self {
+        Self { sequence: event.sequence_number, event_id: event.event_id, event: Remains::Whole(event), ticket }
+    }
+
+    /// The event, if it is still there.
+    pub fn event(&self) -> Option<&Arc<Event>> {
+        match &self.event {
+            Remains::Whole(event) => Some(event),
+            Remains::Trimmed(_) => None,
+        }
+    }
+
     fn durable(event: Arc<Event>) -> Self {
-        let sequence = event.sequence_number;
-        Self { sequence, event, ticket: Ticket::durable_already(sequence) }
+        let ticket = Ticket::durable_already(event.sequence_number);
+        Self::whole(event, ticket)
     }
 }
 
@@ -44,6 +67,19 @@ fn by_id(names: &TypeNames<'_>, event_id: &Uuid, head: u64) -> rusqlite::Result<
     found.next()?.map(|row| rows::decode(row, names).map(Arc::new)).transpose()
 }
 
+pub(crate) const TRIMMED_BY_ID: &str = "SELECT sequence, content FROM trimmed_ids WHERE event_id = ?1";
+
+/// What is remembered of an event that was trimmed.
+fn trimmed_by_id(names: &TypeNames<'_>, event_id: &Uuid) -> rusqlite::Result<Option<Found>> {
+    let mut select = names.connection.prepare_cached(TRIMMED_BY_ID)?;
+    let found = select.query_row([event_id.as_bytes()], |row| {
+        let sequence = rows::count(row, 0)?;
+        let event = Remains::Trimmed(Arc::from(row.get_ref(1)?.as_blob()?));
+        Ok(Found { sequence, event_id: *event_id, event, ticket: Ticket::durable_already(sequence) })
+    });
+    found.optional()
+}
+
 impl Shared {
     /// The event with this id, wherever it is.
     pub(crate) fn find(&self, event_id: &Uuid) -> Result<Option<Found>, ReadError> {
@@ -52,8 +88,13 @@ impl Shared {
                 return Ok(Some(found));
             }
             let as_of = self.durable_head();
-            if let Some(event) = self.readers.read(|names| by_id(names, event_id, as_of))? {
-                return Ok(Some(Found::durable(event)));
+            let found = self.readers.read(|names| match by_id(names, event_id, as_of)? {
+                Some(event) => Ok(Some(Found::durable(event))),
+                // In this order: it may be trimmed just now.
+                None => trimmed_by_id(names, event_id),
+            })?;
+            if found.is_some() {
+                return Ok(found);
             }
             // What has come since the file was asked is in memory, unless so much has come that it has been forgotten again.
             let state = self.state();
@@ -68,7 +109,7 @@ impl Shared {
             let state = self.state();
             let sequence = state.recent.get(event_id)?;
             if let Some((event, ticket)) = state.pending.event(sequence) {
-                return Some(Found { sequence, event, ticket });
+                return Some(Found::whole(event, ticket));
             }
             sequence
         };

@@ -39,6 +39,8 @@ pub struct InboxRow {
     pub fields: Vec<(&'static str, String)>,
     /// A column that holds something else than text.
     pub malformed: Option<&'static str>,
+    /// Bytes of its texts, where they are more than was asked for: then none of them is here.
+    pub too_large: Option<u64>,
 }
 
 /// What became of a row.
@@ -70,6 +72,9 @@ pub enum InboxError {
     /// It is some other file.
     #[error("{0} is not an inbox of this program; move it away, and a new one is made at the next start")]
     Foreign(String),
+    /// What was written did not become so: a trigger or a view stands in the way.
+    #[error("what became of row {0} cannot be written down: a trigger or a view stands in the way, which somebody has added; remove it")]
+    Hindered(i64),
     /// Somebody else is writing it; try again later.
     #[error("another process holds a write transaction on it open")]
     Busy,
@@ -102,8 +107,18 @@ const FIELDS: [&str; 11] = [
     "metadata",
 ];
 
-const WAITING: &str = "SELECT id, event_id, event_type, source_component, payload, severity, timestamp, correlation_id, causation_id, \
-     workflow_id, task_id, provider_id, metadata FROM inbox WHERE outcome IS NULL AND id > ?1 ORDER BY id LIMIT ?2";
+/// What waits, without the texts of rows that are too large: they are not to be read into memory to be refused.
+const WAITING: &str = "SELECT id, iif(bytes > ?3, NULL, event_id), iif(bytes > ?3, NULL, event_type), iif(bytes > ?3, NULL, source_component), \
+     iif(bytes > ?3, NULL, payload), iif(bytes > ?3, NULL, severity), iif(bytes > ?3, NULL, timestamp), iif(bytes > ?3, NULL, correlation_id), \
+     iif(bytes > ?3, NULL, causation_id), iif(bytes > ?3, NULL, workflow_id), iif(bytes > ?3, NULL, task_id), \
+     iif(bytes > ?3, NULL, provider_id), iif(bytes > ?3, NULL, metadata), bytes FROM (SELECT *, \
+     ifnull(octet_length(event_id), 0) + ifnull(octet_length(event_type), 0) + ifnull(octet_length(source_component), 0) \
+     + ifnull(octet_length(payload), 0) + ifnull(octet_length(severity), 0) + ifnull(octet_length(timestamp), 0) \
+     + ifnull(octet_length(correlation_id), 0) + ifnull(octet_length(causation_id), 0) + ifnull(octet_length(workflow_id), 0) \
+     + ifnull(octet_length(task_id), 0) + ifnull(octet_length(provider_id), 0) + ifnull(octet_length(metadata), 0) AS bytes \
+     FROM inbox WHERE outcome IS NULL AND id > ?1 ORDER BY id LIMIT ?2)";
+/// Bytes of the rows that are read in one go, about.
+const PAGE_BYTES: u64 = 4 << 20;
 
 impl Inbox {
     /// Where an inbox of a data directory lies: its folder and its file.
@@ -153,15 +168,24 @@ impl Inbox {
         Ok(Self { connection: Mutex::new(connection), identity })
     }
 
-    /// Rows that wait behind `after`, in order, at most so many.
+    /// Rows that wait behind `after`, in order, at most so many, and of so many bytes each.
     ///
     /// # Errors
     /// [`InboxError`] if the file cannot be read.
-    pub fn waiting(&self, after: i64, most: usize) -> Result<Vec<InboxRow>, InboxError> {
+    pub fn waiting(&self, after: i64, most: usize, most_bytes: u64) -> Result<Vec<InboxRow>, InboxError> {
         let connection = self.connection.lock();
         let mut select = connection.prepare_cached(WAITING)?;
-        let rows = select.query_map(params![after, i64::try_from(most).unwrap_or(i64::MAX)], |row| self.decode(row))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut found = select.query(params![after, i64::try_from(most).unwrap_or(i64::MAX), integer(most_bytes)])?;
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while bytes < PAGE_BYTES
+            && let Some(row) = found.next()?
+        {
+            let row_bytes = row.get::<_, i64>(13)?.cast_unsigned();
+            let too_large = (row_bytes > most_bytes).then_some(row_bytes);
+            bytes += if too_large.is_some() { 0 } else { row_bytes };
+            rows.push(InboxRow { too_large, ..self.decode(row)? });
+        }
+        Ok(rows)
     }
 
     fn decode(&self, row: &Row<'_>) -> rusqlite::Result<InboxRow> {
@@ -194,7 +218,7 @@ impl Inbox {
         for (column, name) in (2..).zip(FIELDS) {
             fields.extend(text(column, name)?.map(|value| (name, value)));
         }
-        Ok(InboxRow { id, event_id, fields, malformed })
+        Ok(InboxRow { id, event_id, fields, malformed, too_large: None })
     }
 
     /// Writes down what became of rows, and removes those that were settled before `keep_since`.
@@ -210,7 +234,12 @@ impl Inbox {
             let mut update = transaction.prepare_cached(sql)?;
             for row in settled {
                 let (sequence, event_id) = (row.sequence_number.map(integer), row.event_id.map(|id| id.to_string()));
-                update.execute(params![row.id, row.outcome, sequence, event_id, row.reason, integer(now.0)])?;
+                let told = update.execute(params![row.id, row.outcome, sequence, event_id, row.reason, integer(now.0)])?;
+                let sql = "SELECT EXISTS (SELECT 1 FROM inbox WHERE id = ?1 AND outcome IS NULL)";
+                // One that is not there any more was taken away by whoever put it there.
+                if told == 0 && transaction.prepare_cached(sql)?.query_row([row.id], |row| row.get(0))? {
+                    return Err(InboxError::Hindered(row.id));
+                }
             }
             let sql = "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE settled_at < ?1 ORDER BY settled_at LIMIT ?2)";
             transaction.prepare_cached(sql)?.execute(params![integer(keep_since.0), REMOVED_AT_A_TIME])?;

@@ -12,7 +12,7 @@ CREATE TABLE inbox (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     event_type       TEXT NOT NULL,
     source_component TEXT NOT NULL,
-    payload          TEXT,              -- JSON; NULL: null
+    payload          TEXT,              -- JSON; NULL: {}
     severity         TEXT,              -- debug, info, warning, error, critical; NULL: info
     event_id         TEXT,              -- a UUID of yours; the host fills in its own
     timestamp        TEXT,              -- RFC 3339; NULL: when the host took it

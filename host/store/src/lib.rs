@@ -4,12 +4,15 @@
 //! Knows no policy, no guests and no HTTP, and rusqlite does not leak out. The schema is `migrations/0001.sql`, which explains itself.
 
 mod append;
+mod attempts;
 mod backup;
 mod batch;
 mod blobs;
 mod candidates;
 mod checkpoint;
+mod compact;
 mod cursors;
+mod dead_letters;
 mod decisions;
 mod directory;
 mod durable_readers;
@@ -28,25 +31,32 @@ mod plans;
 mod query;
 mod readers;
 mod recent;
+mod retention;
 mod ring;
 mod rows;
+mod salvage;
 mod schema;
 mod shared;
 mod store;
 mod tail;
 mod ticket;
+mod told_workflows;
+mod trimmed;
+mod verify;
 mod workflows;
 mod write;
 mod writer;
 
 pub use self::{
     append::AppendError,
-    backup::{BackupError, Verified, backup, verify},
-    batch::{Appended, Batch, Entry, Flush, Identity, OutboxRow, WorkflowChange},
+    backup::{BackupError, backup},
+    batch::{Appended, AttemptChange, Batch, Entry, Flush, Identity, OutboxRow, Trim, TrimmedEvent, WorkflowChange},
+    compact::compact,
+    dead_letters::{LetterPage, LetterQuery},
     directory::log_path,
     durable_readers::{ReaderChange, ReaderRow, reader_cursor},
     expected::{Expected, Line},
-    find::Found,
+    find::{Found, Remains},
     inbox::{Inbox, InboxError, InboxRow, Settled},
     kv_list::{KvEntry, KvPage},
     open::OpenError,
@@ -54,7 +64,10 @@ pub use self::{
     outbox::OutboxEntry,
     query::{Page, Query},
     readers::ReadError,
+    retention::{BlobSearch, Cleanup, Held, Retention, RetentionRule, Step},
+    salvage::{Salvaged, salvage},
     store::{ReadStore, Store},
     ticket::{Durable, Poisoned, Ticket},
+    verify::{NOT_COMPARED, Verified, verify},
     workflows::{WorkflowPage, WorkflowQuery, WorkflowRow},
 };

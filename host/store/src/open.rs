@@ -77,7 +77,11 @@ pub enum OpenError {
     #[error("the file log.db there is not a log of this program; use another data directory, or restore a backup of the log")]
     Foreign,
     /// The end of the log is not whole.
-    #[error("the log is damaged behind event {after}: {what}; keep a copy of the directory, and restore it from a backup")]
+    #[error(
+        "the log is damaged{}: {what}; keep a copy of the directory, and put a backup in its place (docs/backup.md), or save what can be read \
+         with `trackside store salvage FILE` (docs/retention.md)",
+        if *after == 0 { String::new() } else { format!(" behind event {after}") }
+    )]
     Damaged {
         /// The last sequence known to be whole, or 0.
         after: u64,
@@ -109,6 +113,7 @@ impl OpenError {
     pub(crate) fn of(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::Foreign,
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { after: 0, what: error.to_string() },
             _ => Self::Database(Box::new(error)),
         }
     }

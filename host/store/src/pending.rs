@@ -15,7 +15,7 @@ use trackside_model::{
 use uuid::Uuid;
 
 use crate::{
-    batch::{Flush, OutboxRow, WorkflowChange},
+    batch::{AttemptChange, Flush, OutboxRow, Trim, WorkflowChange},
     durable_readers::ReaderChange,
     kv_space::KvRow,
     ring::event_bytes,
@@ -35,6 +35,8 @@ pub(crate) struct Rows {
     pub(crate) blobs: Vec<(Digest, Arc<[u8]>)>,
     pub(crate) workflows: Vec<PlacedWorkflow>,
     pub(crate) readers: Vec<ReaderChange>,
+    pub(crate) attempts: Vec<AttemptChange>,
+    pub(crate) trim: Trim,
 }
 
 /// A change to a workflow's row, with the sequences of its events in the batch.
@@ -66,6 +68,7 @@ impl Rows {
                     + self.outbox_cancelled.len()
                     + 3 * self.workflows.len()
                     + 16 * self.readers.len())
+            + SMALL_ROW * (8 * self.attempts.len() + self.trim.events.len() + self.trim.forgotten.len() + self.trim.blobs.len())
     }
 
     fn append(&mut self, mut more: Self) {
@@ -79,6 +82,10 @@ impl Rows {
         self.blobs.append(&mut more.blobs);
         self.workflows.append(&mut more.workflows);
         self.readers.append(&mut more.readers);
+        self.attempts.append(&mut more.attempts);
+        self.trim.events.append(&mut more.trim.events);
+        self.trim.forgotten.append(&mut more.trim.forgotten);
+        self.trim.blobs.append(&mut more.trim.blobs);
     }
 }
 

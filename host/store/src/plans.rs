@@ -5,7 +5,11 @@
 mod tests {
     use rusqlite::Connection;
 
-    use crate::{candidates, expected, find, kv, kv_list, outbox, query, schema, tail, workflows};
+    use crate::{
+        candidates, dead_letters, expected, find, kv, kv_list, outbox, query,
+        retention::{self, blobs, keep},
+        schema, tail, trimmed, workflows,
+    };
 
     /// What SQLite says it does, one step a line.
     fn plan(connection: &Connection, sql: &str) -> String {
@@ -54,6 +58,23 @@ mod tests {
             (kv::KEYS, "SEARCH kv USING PRIMARY KEY (plugin=? AND key>?)"),
             (kv_list::LIST, "SEARCH kv USING PRIMARY KEY (plugin=? AND key>?)"),
             (kv::BYTES, "SEARCH kv USING PRIMARY KEY (plugin=?)"),
+            (retention::NEXT, events),
+            (retention::KINDS, events),
+            (blobs::SPEAKING, events),
+            (keep::WORKFLOW, "SEARCH workflows USING INDEX sqlite_autoindex_workflows_1 (workflow_id=?)"),
+            (keep::DEAD_LETTER_AT, "SEARCH dead_letters USING COVERING INDEX dead_letters_by_event (event_sequence=?)"),
+            (
+                keep::FIRST_DEAD,
+                "SEARCH events USING COVERING INDEX events_by_type (type_id=?); SCALAR SUBQUERY 1; \
+                 SEARCH event_types USING COVERING INDEX sqlite_autoindex_event_types_1 (name=?)",
+            ),
+            (dead_letters::ONE, "SEARCH dead_letters USING INTEGER PRIMARY KEY (rowid=?)"),
+            (dead_letters::BEHIND, "SEARCH dead_letters USING INTEGER PRIMARY KEY (rowid>?)"),
+            (find::TRIMMED_BY_ID, "SEARCH trimmed_ids USING PRIMARY KEY (event_id=?)"),
+            (trimmed::WITHIN, "SEARCH trimmed USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+            (trimmed::BEFORE, "SEARCH trimmed USING INTEGER PRIMARY KEY (rowid<?)"),
+            (trimmed::FORGOTTEN, "SEARCH trimmed_ids USING COVERING INDEX trimmed_ids_by_time (trimmed_at<?)"),
+            (trimmed::SPOKEN_OF, "SCAN CONSTANT ROW; SCALAR SUBQUERY 1; SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"),
             (kv::OVER, "SEARCH kv USING COVERING INDEX kv_by_expiry (expires_at<?)"),
         ] {
             assert_eq!(plan(&connection, sql), expected, "{sql}");

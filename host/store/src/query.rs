@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use rusqlite::{OptionalExtension, Row, params};
 use trackside_model::{
     event::{Event, Filter, Position, Severity},
+    keeping::Gap,
     time::Timestamp,
 };
 
@@ -16,12 +17,15 @@ use crate::{
     ring::event_bytes,
     rows::{self, count, event_columns, integer},
     store::ReadStore,
+    trimmed,
 };
 
 /// Events that one call looks at, at the most: where few match, pages are short and `next` leads on.
 const MAX_LOOKED_AT: usize = 50_000;
 /// Bytes of one page, about.
 const MAX_PAGE_BYTES: usize = 16 << 20;
+/// Gaps that one page tells of, at the most.
+const MOST_TRIMMED_TOLD: usize = 100;
 
 pub(crate) const THROUGH: &str =
     concat!("SELECT ", event_columns!(), " FROM events WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence");
@@ -61,6 +65,8 @@ pub struct Page {
     pub events: Vec<Event>,
     /// [`Query::after`] of the next page; `None`: the stretch has been looked through as far as it is durable.
     pub next: Option<Position>,
+    /// What is no longer there of the stretch that was looked through, the first hundred gaps.
+    pub trimmed: Vec<Gap>,
 }
 
 impl ReadStore {
@@ -122,6 +128,7 @@ impl<'a> Search<'a> {
         if self.query.limit == 0 || self.behind >= self.last {
             return Ok(self.page);
         }
+        let from = self.behind;
         let types = self.types.clone().filter(|_| !self.parts_may_match);
         let ended = match Candidates::of(&self.query.filter, types.as_deref()) {
             Some(candidates) => self.look_at_each(&candidates)?,
@@ -130,6 +137,8 @@ impl<'a> Search<'a> {
         if ended.is_continue() {
             self.page.next = None;
         }
+        let through = self.page.next.map_or(self.last, |next| next.sequence);
+        self.page.trimmed = trimmed::within(self.names.connection, from, through, MOST_TRIMMED_TOLD)?;
         Ok(self.page)
     }
 

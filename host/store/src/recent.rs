@@ -42,8 +42,18 @@ impl RecentIds {
     pub(crate) fn trim(&mut self, durable: u64) {
         while self.order.len() > REMEMBERED_IDS && self.floor < durable {
             let Some(oldest) = self.order.pop_front() else { break };
-            self.sequences.remove(&oldest);
             self.floor += 1;
+            // An id that was forgotten may have come again since.
+            if self.sequences.get(&oldest) == Some(&self.floor) {
+                self.sequences.remove(&oldest);
+            }
+        }
+    }
+
+    /// Forgets ids of events that are no longer in the log, nor remembered there.
+    pub(crate) fn forget(&mut self, event_ids: &[Uuid]) {
+        for event_id in event_ids {
+            self.sequences.remove(event_id);
         }
     }
 

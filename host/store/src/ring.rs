@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 use parking_lot::RwLock;
 use trackside_model::event::Event;
 
-/// The newest durable events, without gaps.
+/// The newest durable events, without gaps but those that retention made.
 #[derive(Debug)]
 pub(crate) struct Ring {
     max_events: usize,
@@ -16,8 +16,10 @@ pub(crate) struct Ring {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Each with its bytes.
-    events: VecDeque<(Arc<Event>, usize)>,
+    /// The sequence of the oldest place.
+    first: u64,
+    /// Each with its bytes; `None`: trimmed.
+    events: VecDeque<(Option<Arc<Event>>, usize)>,
     bytes: usize,
 }
 
@@ -34,11 +36,15 @@ impl Ring {
         for event in events {
             let bytes = event_bytes(event);
             kept.bytes += bytes;
-            kept.events.push_back((event.clone(), bytes));
+            if kept.events.is_empty() {
+                kept.first = event.sequence_number;
+            }
+            kept.events.push_back((Some(event.clone()), bytes));
         }
         while kept.events.len() > self.max_events || kept.bytes > self.max_bytes {
             let Some((oldest, bytes)) = kept.events.pop_front() else { break };
             kept.bytes -= bytes;
+            kept.first += 1;
             passed.push(oldest);
         }
         drop(kept);
@@ -47,23 +53,36 @@ impl Ring {
     /// Events behind `after`, at most `max_events` and about `max_bytes` of them but at least one; `None` if the ring does not reach back so far.
     pub(crate) fn read(&self, after: u64, max_events: usize, max_bytes: usize) -> Option<Vec<Arc<Event>>> {
         let kept = self.kept.read();
-        let (first, _) = kept.events.front()?;
-        let skip = usize::try_from((after + 1).checked_sub(first.sequence_number)?).ok()?;
+        if kept.events.is_empty() {
+            return None;
+        }
+        let skip = usize::try_from((after + 1).checked_sub(kept.first)?).ok()?;
         let mut taken = 0;
-        let fits = |(_, bytes): &&(Arc<Event>, usize)| {
+        let fits = |(_, bytes): &(&Arc<Event>, usize)| {
             let is_first = taken == 0;
             taken += bytes;
             is_first || taken <= max_bytes
         };
-        Some(kept.events.iter().skip(skip).take(max_events).take_while(fits).map(|(event, _)| event.clone()).collect())
+        let there = kept.events.iter().skip(skip).filter_map(|(event, bytes)| Some((event.as_ref()?, *bytes)));
+        Some(there.take(max_events).take_while(fits).map(|(event, _)| event.clone()).collect())
     }
 
     /// The event at this place, if the ring has it.
     pub(crate) fn get(&self, sequence: u64) -> Option<Arc<Event>> {
         let kept = self.kept.read();
-        let (first, _) = kept.events.front()?;
-        let place = usize::try_from(sequence.checked_sub(first.sequence_number)?).ok()?;
-        kept.events.get(place).map(|(event, _)| event.clone())
+        let place = usize::try_from(sequence.checked_sub(kept.first)?).ok()?;
+        kept.events.get(place)?.0.clone()
+    }
+
+    /// Lets go of events that are no longer in the log.
+    pub(crate) fn forget(&self, sequences: impl Iterator<Item = u64>) {
+        let mut kept = self.kept.write();
+        for sequence in sequences {
+            let place = sequence.checked_sub(kept.first).and_then(|place| usize::try_from(place).ok());
+            let Some(entry) = place.and_then(|place| kept.events.get_mut(place)) else { continue };
+            let (_, bytes) = std::mem::replace(entry, (None, 0));
+            kept.bytes -= bytes;
+        }
     }
 }
 

@@ -4,17 +4,25 @@
 use rusqlite::Connection;
 
 use crate::{
+    dead_letters,
     event_types::{RememberedNames, TypeNames},
     open::OpenError,
     ring::event_bytes,
     rows::{self, event_columns},
+    trimmed::follows,
 };
 
 /// `TRSK`: marks a file as a Trackside log.
 const APPLICATION_ID: i64 = 0x5452_534B;
 /// Version n is made by the nth of these.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
+/// The version from which on there is a table of dead letters.
+const DEAD_LETTERS_SINCE: u32 = 3;
 /// Events that are read at start to see whether the end of the log is whole.
 const TAIL_EVENTS: i64 = 256;
 
@@ -62,6 +70,9 @@ pub(crate) fn migrate(connection: &mut Connection, found: u32) -> Result<(), Ope
     for (number, migration) in (1u32..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
         let transaction = connection.transaction().map_err(OpenError::of)?;
         transaction.execute_batch(migration).map_err(OpenError::of)?;
+        if number == DEAD_LETTERS_SINCE {
+            dead_letters::rebuild(&transaction).map_err(OpenError::of)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(OpenError::of)?;
         transaction.pragma_update(None, "user_version", number).map_err(OpenError::of)?;
         transaction.commit().map_err(OpenError::of)?;
@@ -70,7 +81,7 @@ pub(crate) fn migrate(connection: &mut Connection, found: u32) -> Result<(), Ope
     Ok(())
 }
 
-/// Reads the end of the log, and makes sure that it is whole: no gap, no row that cannot be read, times in order.
+/// Reads the end of the log, and makes sure that it is whole: no gap but what was trimmed, no row that cannot be read, times in order.
 pub(crate) fn check_tail(connection: &Connection) -> Result<End, OpenError> {
     let remembered = RememberedNames::default();
     let names = TypeNames { connection, remembered: &remembered };
@@ -84,7 +95,7 @@ pub(crate) fn check_tail(connection: &Connection) -> Result<End, OpenError> {
             event.map_err(|error| OpenError::Damaged { after: later.map_or(0, |(sequence, _)| sequence), what: error.to_string() })?;
         let (sequence, recorded_at) = (event.sequence_number, event.recorded_at.0);
         if let Some((next, next_recorded_at)) = later
-            && (sequence + 1 != next || recorded_at > next_recorded_at)
+            && (recorded_at > next_recorded_at || !follows(connection, sequence, next).map_err(OpenError::of)?)
         {
             return Err(OpenError::Damaged { after: sequence, what: format!("event {next} does not follow") });
         }

@@ -141,6 +141,10 @@ impl Shared {
 
     /// A group is on the disk. Ring before head before waiters: whoever sees the head finds the events, whoever is answered can read them.
     pub(crate) fn committed(&self, group: &Group) {
+        let trim = &group.rows.trim;
+        if !trim.events.is_empty() {
+            self.ring.forget(trim.events.iter().map(|event| event.sequence));
+        }
         if !group.rows.events.is_empty() {
             self.ring.push(&group.rows.events);
             self.durable.store(group.last_sequence, Ordering::Release);
@@ -150,6 +154,7 @@ impl Shared {
             state.pending.settle(group);
             state.durable_commit = group.number;
             state.recent.trim(group.last_sequence);
+            state.recent.forget(&trim.forgotten);
             if !group.rows.kv.is_empty() {
                 state.kv.trim(group.number);
             }

@@ -7,13 +7,15 @@ use std::sync::{
 };
 
 use rusqlite::{Connection, params};
-use trackside_model::control::DecisionRecord;
+use trackside_model::{control::DecisionRecord, event::Event, keeping::LetterChange};
+use uuid::Uuid;
 
 use crate::{
-    durable_readers,
+    attempts, dead_letters, durable_readers,
     event_types::TypeIds,
     pending::{PlacedWorkflow, Rows},
     rows::{self, StoredId, integer},
+    trimmed,
 };
 
 /// The one connection that writes.
@@ -69,7 +71,10 @@ impl WriteConnection {
         for (digest, bytes) in &rows.blobs {
             blob.execute(params![digest.0, &**bytes])?;
         }
-        rows.workflows.iter().try_for_each(|workflow| self.write_workflow(workflow))
+        rows.workflows.iter().try_for_each(|workflow| self.write_workflow(workflow))?;
+        attempts::write(&self.connection, &rows.attempts)?;
+        // Last: what goes may be spoken of by what has just come.
+        trimmed::write(&self.connection, &rows.trim, rows.events.last().map(|event| event.recorded_at))
     }
 
     fn write_events(&mut self, rows: &Rows) -> rusqlite::Result<()> {
@@ -78,6 +83,9 @@ impl WriteConnection {
             let type_id = self.types.id(&self.connection, &event.event_type)?;
             rows::bind(&mut insert, event, type_id)?;
             insert.raw_execute()?;
+            if let Some(change) = LetterChange::of(event) {
+                dead_letters::write(&self.connection, &change)?;
+            }
         }
         let mut decided = self.connection.prepare_cached("INSERT INTO decisions (sequence, records) VALUES (?1, ?2)")?;
         // Events that were judged together share a record: its text is made once.
@@ -95,6 +103,19 @@ impl WriteConnection {
             last = Some((records, text));
         }
         Ok(())
+    }
+
+    /// One event, as it is: for a log that is made of another one.
+    pub(crate) fn put_event(&mut self, event: &Event) -> rusqlite::Result<()> {
+        let type_id = self.types.id(&self.connection, &event.event_type)?;
+        let mut insert = self.connection.prepare_cached(rows::INSERT)?;
+        rows::bind(&mut insert, event, type_id)?;
+        insert.raw_execute().map(drop)
+    }
+
+    /// Whether there is an event of this id.
+    pub(crate) fn has_event(&self, event_id: &Uuid) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached("SELECT 1 FROM events WHERE event_id = ?1")?.exists([event_id.as_bytes()])
     }
 
     fn write_kv(&self, rows: &Rows) -> rusqlite::Result<()> {

@@ -15,6 +15,7 @@ use trackside_model::{
 };
 use trackside_store::{AppendError, Batch, Entry, Flush, Poisoned, ReadError, ReaderChange, Store, reader_cursor};
 
+pub(crate) use self::reading::part_of;
 pub use self::reading::{Delivery, DurableReader};
 use crate::{clock, engine::Shared};
 

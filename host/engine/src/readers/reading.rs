@@ -3,15 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
-use serde_json::json;
 use tokio::sync::Notify;
 use trackside_model::{
     control::{Admitted, Notice},
-    event::Position,
-    reader::{Dead, Reader, ReaderMemory, ReaderOptions, Settled},
+    event::{Event, Position, Text},
+    json::Json,
+    keeping::{DEAD_LETTERED, DeadLettered},
+    reader::{Dead, Place, Reader, ReaderMemory, ReaderOptions, Settled},
     time::Timestamp,
 };
-use trackside_store::{AppendError, Batch, Entry, Flush, Store, Ticket};
+use trackside_store::{AppendError, Batch, Entry, Flush, Store, Ticket, reader_cursor};
 
 use super::{ReaderStatus, ReadersError, remember};
 use crate::{
@@ -59,8 +60,19 @@ impl DurableReader {
     pub(super) fn new(shared: &Arc<Shared>, name: &str, options: ReaderOptions, cursor: Position, memory: ReaderMemory) -> Self {
         let reading = Reading { filter: options.filter.clone(), after: cursor, narration: options.narration, most_behind: None };
         let subscription = Subscription::new(shared.store.clone(), shared.dispatch.clone(), reading);
-        let standing =
+        let again = memory.again.clone();
+        let mut standing =
             Standing { reader: Reader::new(options, cursor, memory), written: cursor.sequence, unwritten: false, retired: false };
+        for Place(position) in again {
+            match shared.store.event(position.sequence).map(|fact| fact.and_then(|fact| part_of(&fact, position))) {
+                Ok(Some(event)) => {
+                    let (correlation_id, bytes) = (event.correlation_id.clone(), event.text_bytes());
+                    standing.reader.again(position, &correlation_id, bytes, Frame::new(event));
+                }
+                Ok(None) => tracing::warn!(reader = name, "what was to be handed out again at {position} is no longer there"),
+                Err(error) => tracing::error!(reader = name, "what is to be handed out again at {position} cannot be read: {error}"),
+            }
+        }
         Self {
             name: name.to_owned(),
             store: shared.store.clone(),
@@ -164,6 +176,28 @@ impl DurableReader {
         Ok(self.serving()?.reader.extend(position, delivery, clock::now()))
     }
 
+    /// Hands an event out once more that was a dead letter, in one commit with the event that tells of it. `None`: it has it in hand.
+    pub(crate) fn hand_out_again(&self, event: Arc<Event>, told: Entry) -> Result<Option<Ticket>, ReadersError> {
+        let (position, correlation_id, bytes) = (event.position(), event.correlation_id.clone(), event.text_bytes());
+        let ticket = {
+            let mut standing = self.serving()?;
+            if !standing.reader.again(position, &correlation_id, bytes, Frame::new(event)) {
+                return Ok(None);
+            }
+            standing.unwritten = true;
+            match self.write(&mut standing, Flush::Now, Batch::of([told])) {
+                Ok(ticket) => ticket,
+                Err(error) => {
+                    // As it was.
+                    standing.reader.acknowledge(position);
+                    return Err(error.into());
+                }
+            }
+        };
+        self.changed.notify_waiters();
+        Ok(ticket)
+    }
+
     /// What goes on under its name when it reads differently.
     pub(super) fn kept(&self) -> (Position, ReaderMemory) {
         let standing = self.standing.lock();
@@ -242,9 +276,20 @@ impl DurableReader {
 
     fn obituary(&self, dead: &Dead<Arc<Frame>>) -> Option<Notice> {
         let event = dead.event.event();
-        let payload = json!({"reader": self.name, "code": "deliveries", "reason": dead.reason, "deliveries": dead.deliveries,
-            "event_id": event.event_id, "event_type": event.event_type, "sequence_number": event.sequence_number, "part": event.part});
-        let notice = Notice::new("event:dead_lettered", clock::fresh_id(), clock::now(), payload).map(|notice| notice.caused_by(event));
+        let letter = DeadLettered {
+            plugin: Text::from(reader_cursor(&self.name)),
+            code: Text::from("deliveries"),
+            reason: dead.failures.last().map(|failure| failure.error.clone()).unwrap_or_default(),
+            deliveries: Some(dead.deliveries),
+            attempts: dead.failures.clone(),
+            event_id: Some(event.event_id),
+            event_type: event.event_type.to_string(),
+            sequence_number: Some(event.sequence_number),
+            part: Some(event.part),
+            ..DeadLettered::default()
+        };
+        let payload = Json::from_value(&letter);
+        let notice = Notice::new(DEAD_LETTERED, clock::fresh_id(), clock::now(), payload).map(|notice| notice.caused_by(event));
         notice.map_err(|error| tracing::error!("{error}")).ok()
     }
 
@@ -259,6 +304,14 @@ impl DurableReader {
         standing.written = cursor.sequence;
         Ok(Some(ticket))
     }
+}
+
+/// The part of a fact that stands there.
+pub(crate) fn part_of(fact: &Arc<Event>, position: Position) -> Option<Arc<Event>> {
+    if fact.position() == position {
+        return Some(fact.clone());
+    }
+    fact.expand().find(|part| part.position() == position).map(Arc::new)
 }
 
 /// Waits until then; for ever, if there is nothing to wait for.

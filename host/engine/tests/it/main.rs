@@ -4,6 +4,7 @@
 
 mod batches;
 mod commands;
+mod dead_letters;
 mod native;
 mod observers;
 mod outbox;
@@ -11,6 +12,7 @@ mod points;
 mod publish;
 mod readers;
 mod recovery;
+mod retention;
 mod stop;
 mod stories;
 mod streams;

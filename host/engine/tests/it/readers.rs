@@ -97,6 +97,16 @@ fn an_event_that_cannot_be_done_is_a_dead_letter_and_holds_nobody_up() {
         (&"billing".into(), &3.into(), &"no such customer".into())
     );
     assert_eq!(told.causation_id.as_deref(), payload["event_id"].as_str());
+    // Somebody wants it once more: it is in the reader's hands, over a crash too, and the letter is gone.
+    let letter = told.sequence_number;
+    let redriven = |host: &Host| host.run(host.engine().redrive(letter, None, "test"));
+    assert!(host.run(host.engine().redrive(letter, Some(serde_json::json!({}).into()), "test")).is_err(), "as it is in the log");
+    assert_eq!(redriven(&host).expect("hands it on").outcome, trackside_model::keeping::Redrive::HandedOn);
+    assert!(redriven(&host).is_err(), "it is no dead letter any more");
+    let host = Host::over(host.crashed(), options(), |_| Vec::new());
+    let again = next(&host, 7);
+    assert_eq!((numbers(&again), again[0].delivery), (vec![2], 1));
+    assert_eq!(acknowledge(&host, &again), 1);
     let host = Host::over(host.stop(), options(), |_| Vec::new());
     assert!(next(&host, 7).is_empty(), "it is behind the cursor");
 }

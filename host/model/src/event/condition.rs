@@ -58,6 +58,12 @@ pub enum ConditionError {
         /// What there is.
         known: String,
     },
+    /// It adds too often.
+    #[error("it adds {0} times, {most} are allowed", most = names::MOST_ADDITIONS)]
+    TooManyAdditions(u64),
+    /// Its parts stand too deep inside each other; a long chain of operators does, too.
+    #[error("its parts stand more than {most} deep inside each other; write it in fewer steps, or as `value in [..]`", most = names::MOST_DEPTH)]
+    TooNested,
     /// Its loops are too deep.
     #[error("its loops stand {0} deep inside each other, {most} are allowed", most = names::MOST_LOOPS)]
     TooDeep(usize),
@@ -86,9 +92,8 @@ impl Condition {
         if uses.field("payload") && event.payload.as_str().len() > CONDITION_PAYLOAD_BYTES {
             return true;
         }
-        let (seen, longest) = seen::of(event, uses);
-        let payload_bytes = if uses.field("payload") { event.payload.as_str().len() as u64 } else { 0 };
-        if uses.steps(longest, payload_bytes) > CONDITION_STEPS {
+        let (seen, weight) = seen::of(event, uses);
+        if uses.steps(&weight) > CONDITION_STEPS {
             return true;
         }
         let mut context = Context::with_env(Arc::clone(&ENV));

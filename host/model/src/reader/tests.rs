@@ -214,7 +214,8 @@ fn a_pause_grows_to_its_bound_and_the_last_failure_is_told() {
     reader.hand_out(now, 9);
     assert_eq!(reader.give_back(at(1), 1, now, None, "late word of the first delivery"), None);
     let dead = reader.give_back(at(1), 3, now, None, "never").unwrap();
-    assert_eq!((dead.deliveries, dead.reason.as_str(), dead.event), (3, "never", 1));
+    let said: Vec<(u32, &str)> = dead.failures.iter().map(|failure| (failure.attempt, failure.error.as_str())).collect();
+    assert_eq!((dead.deliveries, said, dead.event), (3, vec![(1, "no"), (2, "no"), (3, "never")], 1));
     assert_eq!(reader.cursor(), Position::end_of(1), "and the next one is not held up");
     assert_eq!(reader.hand_out(now, 9)[0].event, 2);
 }
@@ -229,6 +230,27 @@ fn what_is_settled_out_of_turn_is_remembered_until_the_cursor_is_behind_it() {
     assert_eq!(reader.cursor(), Position::end_of(0));
     reader.acknowledge(at(1));
     assert_eq!(reader.cursor(), Position::end_of(2));
+}
+
+#[test]
+fn what_was_settled_is_handed_out_once_more_if_somebody_wants_it() {
+    let mut reader = reader(ReaderOptions::default());
+    reader.hand_out(Timestamp(0), 9);
+    (1..=3).for_each(|sequence| assert_eq!(reader.acknowledge(at(sequence)), Settled::Now));
+    reader.pass(at(3));
+    assert!(
+        reader.again(at(2), &Text::from("c"), 1, 2)
+            && !reader.again(at(2), &Text::from("c"), 1, 2)
+            && !reader.again(at(4), &Text::from("c"), 1, 4)
+    );
+    assert_eq!((reader.cursor(), serde_json::to_string(&reader.memory()).unwrap().as_str()), (at(3), r#"{"again":["2.0"]}"#));
+    // What comes meanwhile goes its way.
+    reader.take(at(4), &Text::from("d"), 1, 4);
+    let handed: Vec<u64> = reader.hand_out(Timestamp(0), 9).iter().map(|handed| handed.event).collect();
+    assert_eq!(handed, [2, 4]);
+    reader.acknowledge(at(4));
+    assert_eq!((reader.cursor(), reader.acknowledge(at(2))), (at(4), Settled::Now));
+    assert_eq!(reader.memory(), ReaderMemory::default());
 }
 
 #[test]

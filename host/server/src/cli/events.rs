@@ -7,7 +7,7 @@ use std::io::BufRead as _;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use trackside_model::event::Event;
+use trackside_model::{event::Event, keeping::Gap};
 
 use super::{
     CliError,
@@ -160,7 +160,8 @@ fn list(args: &ListArgs) -> Result<(), CliError> {
         let mut pairs = args.pairs();
         pairs.push(("limit".to_owned(), printer.left.min(MAX_LIMIT).to_string()));
         pairs.extend(after.take().map(|after| ("after".to_owned(), after)));
-        let EventPage { events, next } = source.events(&pairs)?;
+        let EventPage { events, next, trimmed } = source.events(&pairs)?;
+        tell_gaps(&trimmed);
         for event in &events {
             printer.print(event.get())?;
         }
@@ -172,6 +173,20 @@ fn list(args: &ListArgs) -> Result<(), CliError> {
     printer.out.flush()
 }
 
+/// What a stream says of what is no longer there.
+#[derive(serde::Deserialize)]
+struct Gaps {
+    trimmed: Vec<Gap>,
+}
+
+/// Beside the output, which is for events.
+fn tell_gaps(gaps: &[Gap]) {
+    let (Some(first), Some(last)) = (gaps.first(), gaps.last()) else { return };
+    let events: u64 = gaps.iter().map(Gap::events).sum();
+    let among = if gaps.len() == 1 { "" } else { "among " };
+    eprintln!("note: {events} events were trimmed: {among}{} to {}", first.from, last.to);
+}
+
 fn follow(args: &ListArgs, source: &Source, printer: &mut Printer) -> Result<(), CliError> {
     let Source::Host(client) = source else {
         return Err(CliError::Usage("--follow needs a running host: leave out --data".to_owned()));
@@ -179,9 +194,14 @@ fn follow(args: &ListArgs, source: &Source, printer: &mut Printer) -> Result<(),
     let mut pairs = args.pairs();
     pairs.push(("after".to_owned(), args.after.clone().unwrap_or_else(|| "0".to_owned())));
     let lines = client.lines("/v1/events/stream", &pairs)?;
+    let mut of_gaps = false;
     for line in lines.lines() {
         let line = line.map_err(|error| CliError::Unreachable(format!("the host at {} ended the stream: {error}", client.base())))?;
-        if let Some(event) = line.strip_prefix("data: ") {
+        if line.starts_with("event: ") {
+            of_gaps = line == "event: trimmed";
+        } else if let (Some(gaps), true) = (line.strip_prefix("data: "), std::mem::take(&mut of_gaps)) {
+            tell_gaps(&serde_json::from_str::<Gaps>(gaps).map_err(CliError::failed)?.trimmed);
+        } else if let Some(event) = line.strip_prefix("data: ") {
             printer.print(event)?;
             printer.out.flush()?;
         }

@@ -3,6 +3,7 @@
 
 mod client;
 mod config;
+mod dead_letters;
 mod events;
 mod plugin;
 pub mod print;
@@ -52,6 +53,9 @@ enum Verb {
     /// List, show and cancel workflows.
     #[command(subcommand)]
     Workflow(workflow::WorkflowVerb),
+    /// List, show, redrive and purge what could not be handed over or published.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetterVerb),
     /// List, add, remove, reload, put back, bypass, check, call and test plugins; begin, build and develop your own.
     #[command(subcommand)]
     Plugin(plugin::PluginVerb),
@@ -59,6 +63,7 @@ enum Verb {
     #[command(subcommand)]
     Readers(readers::ReadersVerb),
     /// Copy the log while a host runs, or look a whole one through.
+    /// Copy the log while a host runs, look a whole one through, say what retention would take, give back space.
     #[command(subcommand)]
     Store(store::StoreVerb),
     /// Print the default configuration, or check a file.
@@ -141,6 +146,7 @@ fn run(verb: Verb) -> Result<ExitCode, CliError> {
         Verb::Events(args) => events::run(*args)?,
         Verb::Submit(args) => submit::run(args)?,
         Verb::Workflow(verb) => workflow::run(verb)?,
+        Verb::DeadLetters(verb) => dead_letters::run(verb)?,
         Verb::Plugin(verb) => plugin::run(verb)?,
         Verb::Readers(verb) => readers::run(verb)?,
         Verb::Store(verb) => store::run(verb)?,
@@ -174,6 +180,16 @@ mod tests {
             "trackside events trace 12 --data d --json",
             "trackside store backup copy.db --data d",
             "trackside store verify copy.db",
+            "trackside dead-letters list --type order:* --plugin files --older-than 2h --limit 5 --json --data d",
+            "trackside dead-letters show 12 --data d",
+            "trackside dead-letters redrive 12 --payload f --token-file t",
+            "trackside dead-letters redrive --plugin files",
+            "trackside dead-letters purge 12 --reason old",
+            "trackside dead-letters purge --all --json",
+            "trackside store salvage saved.db --data d",
+            "trackside store salvage saved.db --from log.db",
+            "trackside store trim --dry-run --data d --config f",
+            "trackside store compact --data d",
             "trackside events --follow",
             "trackside readers list --json",
             "trackside readers set billing --type order:* --from start --order correlation --in-flight 10",
@@ -238,6 +254,9 @@ mod tests {
             "trackside publish f --type a:b",
             "trackside readers read billing -f --limit 3",
             "trackside readers set",
+            "trackside store trim",
+            "trackside dead-letters redrive --payload f",
+            "trackside dead-letters purge 12 --all",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

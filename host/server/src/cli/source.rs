@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
+use trackside_model::keeping::Gap;
 use trackside_store::{ReadStore, Store};
 
 use super::{
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     explain::{EventId, Explained},
     http::{
+        dead_letters,
         kv::{self, KvQuery},
         workflows,
     },
@@ -45,6 +47,9 @@ pub(super) enum Source {
 pub(super) struct EventPage {
     pub(super) events: Vec<Box<RawValue>>,
     pub(super) next: Option<String>,
+    /// What is no longer there.
+    #[serde(default)]
+    pub(super) trimmed: Vec<Gap>,
 }
 
 impl SourceArg {
@@ -77,7 +82,7 @@ impl Source {
                 let params = EventParams::parse(borrowed, &LIST_PARAMS).map_err(CliError::failed)?;
                 let page = store.query(&params.query()).map_err(CliError::failed)?;
                 let events = page.events.iter().map(serde_json::value::to_raw_value).collect::<Result<_, _>>().map_err(wrong)?;
-                Ok(EventPage { events, next: page.next.map(|next| next.to_string()) })
+                Ok(EventPage { events, next: page.next.map(|next| next.to_string()), trimmed: page.trimmed })
             }
         }
     }
@@ -90,6 +95,30 @@ impl Source {
                 let explained = Explained::find(store, id).map_err(CliError::failed)?;
                 let explained = explained.ok_or_else(|| CliError::Failed(format!("there is no event {id} in the log")))?;
                 serde_json::to_value(explained).map_err(CliError::failed)
+            }
+        }
+    }
+
+    /// A part of the list of dead letters.
+    pub(super) fn dead_letters(&self, pairs: &Pairs) -> Result<Value, CliError> {
+        match self {
+            Self::Host(client) => client.get("/v1/dead-letters", pairs)?.done(),
+            Self::Directory(store) => {
+                let borrowed = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                let query = dead_letters::list_query(borrowed, trackside_engine::now()).map_err(CliError::failed)?;
+                let page = store.dead_letters(&query).map_err(CliError::failed)?;
+                dead_letters::page_json(store, &page).map_err(CliError::failed)
+            }
+        }
+    }
+
+    /// A dead letter and all that is known of it.
+    pub(super) fn dead_letter(&self, id: u64) -> Result<Value, CliError> {
+        match self {
+            Self::Host(client) => client.get(&format!("/v1/dead-letters/{id}"), &[])?.done(),
+            Self::Directory(store) => {
+                let shown = dead_letters::shown(store, id).map_err(CliError::failed)?;
+                shown.ok_or_else(|| CliError::failed(trackside_engine::RedriveError::Unknown(id)))
             }
         }
     }

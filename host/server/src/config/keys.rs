@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Config, toml_text};
+use super::{Config, retention, toml_text};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -184,6 +184,15 @@ pub(super) const KEYS: &[Key] = &[
     number("store", "max_pending_events", "events", 1, 10_000_000, "Events that may wait for the disk. More are answered busy (429)."),
     number("store", "max_pending_bytes", "bytes", 1_024, 64 * GIB, "Bytes that may wait for the disk. More are answered busy (429)."),
     number("store", "max_readers", "connections", 1, 1_000, "Connections to the log file that read at a time. More callers wait for one."),
+    number("store", "retention_interval_secs", "seconds", 1, 86_400, "Pause between two looks at what the rules of [[retention]] let go."),
+    number(
+        "store",
+        "id_memory_secs",
+        "seconds",
+        0,
+        10 * 365 * 86_400,
+        "How long the id of a trimmed event is remembered: who publishes it again is told that it was there.",
+    ),
     number("pools", "control", "instances", 1, 1_024, "Instances of one control handler: as many checks of it can run at a time."),
     number("pools", "observer", "instances", 1, 1_024, "Instances of one observer."),
     number("pools", "total", "instances", 1, 16_000, "Instances of all control handlers and observers together."),
@@ -218,6 +227,7 @@ pub(super) fn known_in(section: &str) -> Vec<&'static str> {
     let mut names: Vec<&str> = KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect();
     if section.is_empty() {
         names.extend(sections());
+        names.push(retention::NAME);
     }
     names
 }
@@ -259,6 +269,7 @@ pub(super) fn write(config: &Config) -> String {
         let unit = if key.unit.is_empty() || key.unit == SWITCH { String::new() } else { format!(" Unit: {}.", key.unit) };
         let _ = write!(file, "\n# {}{unit} Default: {default}.\n{} = {}\n", key.meaning, key.name, toml_text(value));
     }
+    file.push_str(&retention::commented(&config.retention));
     file
 }
 

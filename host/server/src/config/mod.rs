@@ -4,6 +4,7 @@
 mod keys;
 mod read;
 mod resolve;
+mod retention;
 
 use std::{fmt::Write as _, net::SocketAddr, path::PathBuf, thread, time::Duration};
 
@@ -18,6 +19,7 @@ use crate::plugins::watch::Pauses;
 pub use self::{
     keys::environment_name,
     read::{ConfigError, ConfigErrors, Overrides, Source, check_text},
+    retention::Rule,
 };
 
 /// Everything that the operator can say about the host. Every field is a key of `trackside.toml`; `keys` says what each means.
@@ -40,6 +42,8 @@ pub struct Config {
     pub store: Store,
     pub pools: Pools,
     pub compile: Compile,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retention: Vec<Rule>,
 }
 
 /// `[log]`.
@@ -171,6 +175,8 @@ pub struct Store {
     pub max_pending_events: usize,
     pub max_pending_bytes: usize,
     pub max_readers: usize,
+    pub retention_interval_secs: u64,
+    pub id_memory_secs: u64,
 }
 
 /// `[pools]`.
@@ -212,6 +218,7 @@ impl Default for Config {
             store: Store::default(),
             pools: Pools::default(),
             compile: Compile::default(),
+            retention: Vec::new(),
         }
     }
 }
@@ -301,7 +308,7 @@ impl Default for Engine {
 
 impl Default for Store {
     fn default() -> Self {
-        let options = StoreOptions::new("");
+        let (options, engine) = (StoreOptions::new(""), EngineOptions::default());
         Self {
             ring_events: options.ring_events,
             ring_bytes: options.ring_bytes,
@@ -310,6 +317,8 @@ impl Default for Store {
             max_pending_events: options.max_pending_events,
             max_pending_bytes: options.max_pending_bytes,
             max_readers: options.max_readers,
+            retention_interval_secs: engine.retention_interval_ms / 1_000,
+            id_memory_secs: engine.id_memory_ms / 1_000,
         }
     }
 }
@@ -352,6 +361,9 @@ impl Config {
             plugin_rate: Rate { per_sec: self.engine.plugin_rate, burst: self.engine.plugin_burst },
             correlation_rate: Rate { per_sec: self.engine.correlation_rate, burst: self.engine.correlation_burst },
             heartbeat_ms: self.engine.heartbeat_ms,
+            retention: self.retention.iter().map(Rule::for_store).collect(),
+            retention_interval_ms: self.store.retention_interval_secs.saturating_mul(1_000),
+            id_memory_ms: self.store.id_memory_secs.saturating_mul(1_000),
         }
     }
 

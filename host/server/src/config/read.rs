@@ -9,7 +9,7 @@ use trackside_model::text::nearest;
 use super::{
     Config,
     keys::{KEYS, Key, SWITCH, environment_name, known_in, sections, tree, value_in},
-    resolve,
+    resolve, retention,
 };
 
 /// The file that is read where none is named, if it exists.
@@ -144,6 +144,10 @@ fn check_file(place: &str, text: &str, errors: &mut Vec<ConfigError>) -> toml::T
     };
     let mut values = toml::Table::new();
     for (name, value) in table.get_ref() {
+        if name.get_ref().as_ref() == retention::NAME {
+            retention::check(value, &at, &mut values, errors);
+            continue;
+        }
         let inner = value.get_ref().as_table().filter(|_| sections().contains(&name.get_ref().as_ref()));
         match inner {
             Some(section) => {
@@ -198,7 +202,7 @@ fn unknown_key(section: &str, written: &str) -> String {
 }
 
 /// A scalar, or the word for what it is.
-fn plain(value: &DeValue<'_>) -> Result<toml::Value, &'static str> {
+pub(super) fn plain(value: &DeValue<'_>) -> Result<toml::Value, &'static str> {
     match value {
         DeValue::String(text) => Ok(toml::Value::String(text.to_string())),
         DeValue::Integer(number) => {
@@ -299,6 +303,9 @@ fn take_environment(values: &mut toml::Table, environment: &BTreeMap<String, Str
             put_text(values, key, name, text, errors);
         }
     }
+    if let Some(text) = environment.get(retention::VARIABLE) {
+        retention::check_variable(text, values, errors);
+    }
 }
 
 fn take_flags(values: &mut toml::Table, flags: &Overrides, errors: &mut Vec<ConfigError>) {
@@ -323,7 +330,8 @@ fn take_flags(values: &mut toml::Table, flags: &Overrides, errors: &mut Vec<Conf
 
 /// Variables that are nearly a key. Others with our prefix are not ours to judge: orchestrators set some of their own.
 fn misspelt(environment: &BTreeMap<String, String>) -> Vec<String> {
-    let known: Vec<String> = KEYS.iter().map(|key| environment_name(key.section, key.name)).collect();
+    let keys = KEYS.iter().map(|key| environment_name(key.section, key.name));
+    let known: Vec<String> = keys.chain([retention::VARIABLE.to_owned()]).collect();
     let ours = |name: &&String| name.starts_with("TRACKSIDE_") && !known.contains(name) && !OTHER_VARIABLES.contains(&name.as_str());
     let mut warnings = Vec::new();
     for name in environment.keys().filter(ours) {
@@ -346,7 +354,7 @@ impl Config {
     /// Whether every key has this configuration's default: what a test of the commented file asks.
     pub fn is_default(&self) -> bool {
         let (own, defaults) = (tree(self), tree(&Self::default()));
-        KEYS.iter().all(|key| value_in(&own, key) == value_in(&defaults, key))
+        self.retention.is_empty() && KEYS.iter().all(|key| value_in(&own, key) == value_in(&defaults, key))
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::{StreamExt as _, stream};
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use trackside_engine::{Answer, Outcome, Together};
 use trackside_model::event::{Event, Incoming, Rejection};
 use trackside_store::{ReadError, ReadStore};
@@ -147,6 +147,9 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
     match page.next {
         Some(next) => text.extend_from_slice(format!("\"{next}\"").as_bytes()),
         None => text.extend_from_slice(b"null"),
+    }
+    if !page.trimmed.is_empty() {
+        text.extend_from_slice(format!(",\"trimmed\":{}", json!(page.trimmed)).as_bytes());
     }
     text.push(b'}');
     Ok(answer::body_of(StatusCode::OK, text))

@@ -3,6 +3,7 @@
 
 mod answer;
 mod body;
+pub(crate) mod dead_letters;
 mod events;
 mod guard;
 mod health;
@@ -58,7 +59,7 @@ pub struct Api {
 }
 
 /// The paths, for the hint at a wrong one.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 10] = [
     "/v1/events",
     "/v1/events/stream",
     "/v1/events/socket",
@@ -66,6 +67,7 @@ const PATHS: [&str; 9] = [
     "/v1/workflows",
     "/v1/workflows/{id}/cancel",
     "/v1/plugins",
+    "/v1/dead-letters",
     "/healthz",
     "/readyz",
 ];
@@ -153,6 +155,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/plugins/{name}/kv", get(kv::list))
         .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
         .route("/v1/plugins/{name}/bypass", post(plugins::bypass))
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/redrive", post(dead_letters::redrive_many))
+        .route("/v1/dead-letters/purge", post(dead_letters::purge))
+        .route("/v1/dead-letters/{id}", get(dead_letters::show))
+        .route("/v1/dead-letters/{id}/redrive", post(dead_letters::redrive))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .method_not_allowed_fallback(method_not_allowed)

@@ -99,7 +99,7 @@ fn an_id_is_appended_once() {
     let refused = |store: &Store| match store.append(Batch::of([entry(incoming("a:b")), given(&first)]), Flush::Now) {
         Err(AppendError::Duplicate { place: 1, found }) => {
             found.ticket.wait().unwrap();
-            assert_eq!((found.sequence, found.event.event_id), (1, uuid::Uuid::from_u128(7)));
+            assert_eq!((found.sequence, found.event_id), (1, uuid::Uuid::from_u128(7)));
         }
         other => panic!("{other:?}"),
     };

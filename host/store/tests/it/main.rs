@@ -9,4 +9,5 @@ mod kv;
 mod opening;
 mod query;
 mod reading;
+mod salvage;
 mod support;

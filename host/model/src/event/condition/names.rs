@@ -28,6 +28,11 @@ pub(super) const FIELDS: [&str; 15] = [
     "metadata",
 ];
 
+/// Additions that are written in a condition at most: each may make twice as much of what it is given.
+pub(super) const MOST_ADDITIONS: u64 = 8;
+/// How deep the parts of a condition may stand inside each other: they are evaluated on a stack.
+pub(super) const MOST_DEPTH: usize = 64;
+
 /// Loops inside each other at most.
 pub(super) const MOST_LOOPS: usize = 2;
 
@@ -35,6 +40,20 @@ pub(super) const MOST_LOOPS: usize = 2;
 const BYTES_COPIED: u64 = 1 << 10;
 /// Bytes that are compared or searched in about the time of a step.
 const BYTES_LOOKED_AT: u64 = 8 << 10;
+
+/// Values inside a value that are copied, or compared, in about the time of a step.
+const NODES_COPIED: u64 = 64;
+
+/// How much there is to an event's payload and metadata, as far as a condition looks at them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weight {
+    /// Members of the longest list or map.
+    pub(super) longest: u64,
+    /// Bytes of the payload's text.
+    pub(super) bytes: u64,
+    /// Values in the payload.
+    pub(super) nodes: u64,
+}
 
 /// See the file's head.
 #[derive(Debug, Default)]
@@ -45,12 +64,12 @@ pub(super) struct Uses {
     all: bool,
     /// Parts, by the number of loops around them.
     parts: [u64; MOST_LOOPS + 1],
-    /// Calls of functions and operators among them, each of which may look at a whole text of the event.
-    calls: [u64; MOST_LOOPS + 1],
-    /// Additions among them, each of which may copy as much as all additions before it have made.
+    /// Additions that are written in it, each of which may double what it is given, list or text.
     copies: [u64; MOST_LOOPS + 1],
-    /// Additions, each of which may make one list of two.
-    additions: u64,
+    /// Lists that loops gather, each of which may be as long as all before it together.
+    gathered: u64,
+    /// How deep the part that is looked at stands.
+    depth: usize,
     /// The longest list that it writes out.
     longest: u64,
 }
@@ -59,7 +78,10 @@ impl Uses {
     pub(super) fn of(expression: &IdedExpr) -> Result<Self, ConditionError> {
         let mut uses = Self::default();
         uses.look(expression, 0, &mut vec![EVENT])?;
-        Ok(uses)
+        match uses.additions() {
+            additions if additions > MOST_ADDITIONS => Err(ConditionError::TooManyAdditions(additions)),
+            _ => Ok(uses),
+        }
     }
 
     /// Whether it looks at this field.
@@ -67,20 +89,37 @@ impl Uses {
         self.all || self.fields.contains(name)
     }
 
-    /// Steps at most, if the longest list or map of the event has so many members, and its payload so many bytes.
-    pub(super) fn steps(&self, longest: u64, payload_bytes: u64) -> u64 {
-        let rounds = longest.max(self.longest).max(1).saturating_mul(1 + self.additions);
-        let copied = payload_bytes.saturating_mul(1 + self.copies.iter().sum::<u64>()) / BYTES_COPIED;
-        let looked_at = payload_bytes / BYTES_LOOKED_AT;
-        let each = self.parts.iter().zip(&self.calls).zip(&self.copies).rev();
-        each.fold(0, |inner: u64, ((parts, calls), copies)| {
-            let bytes = calls.saturating_mul(looked_at).saturating_add(copies.saturating_mul(copied));
-            inner.saturating_mul(rounds).saturating_add(*parts).saturating_add(bytes)
+    /// Steps at most on an event of this weight.
+    pub(super) fn steps(&self, weight: &Weight) -> u64 {
+        let grown = 1_u64 << self.additions().min(MOST_ADDITIONS);
+        let rounds = weight.longest.max(self.longest).max(1).saturating_mul(1 + self.gathered).saturating_mul(grown);
+        let copied = weight.bytes.saturating_mul(grown) / BYTES_COPIED + weight.nodes.saturating_mul(grown) / NODES_COPIED;
+        let looked_at = weight.bytes / BYTES_LOOKED_AT + weight.nodes / NODES_COPIED;
+        // Any part may compare or hand on a whole payload.
+        let each = self.parts.iter().zip(&self.copies).rev();
+        each.fold(0, |inner: u64, (parts, copies)| {
+            let own = parts.saturating_mul(1 + looked_at).saturating_add(copies.saturating_mul(copied));
+            inner.saturating_mul(rounds).saturating_add(own)
         })
     }
 
-    /// `known` grows and shrinks with the variables of loops.
+    fn additions(&self) -> u64 {
+        self.copies.iter().sum()
+    }
+
+    /// One level deeper, if there may be one.
     fn look<'a>(&mut self, expression: &'a IdedExpr, loops: usize, known: &mut Vec<&'a str>) -> Result<(), ConditionError> {
+        self.depth += 1;
+        if self.depth > MOST_DEPTH {
+            return Err(ConditionError::TooNested);
+        }
+        let looked = self.look_at(expression, loops, known);
+        self.depth -= 1;
+        looked
+    }
+
+    /// `known` grows and shrinks with the variables of loops.
+    fn look_at<'a>(&mut self, expression: &'a IdedExpr, loops: usize, known: &mut Vec<&'a str>) -> Result<(), ConditionError> {
         let Some(parts) = self.parts.get_mut(loops) else { return Err(ConditionError::TooDeep(loops)) };
         *parts += 1;
         match &expression.expr {
@@ -98,7 +137,6 @@ impl Uses {
             },
             Expr::Call(call) => {
                 let added = call.func_name == "_+_";
-                self.additions += u64::from(added);
                 // What a loop gathers is a list of what its rounds have made.
                 let gathers = call
                     .target
@@ -107,7 +145,7 @@ impl Uses {
                     .chain(&call.args)
                     .any(|part| matches!(&part.expr, Expr::Ident(name) if name.starts_with('@')));
                 self.copies[loops] += u64::from(added && !gathers);
-                self.calls[loops] += u64::from(!added);
+                self.gathered += u64::from(added && gathers);
                 call.target.iter().map(|target| &**target).chain(&call.args).try_for_each(|part| self.look(part, loops, known))
             }
             Expr::List(list) => {

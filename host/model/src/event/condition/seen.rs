@@ -5,13 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 use cel::Value;
 use serde_json::Value as Json;
 
-use super::names::Uses;
+use super::names::{Uses, Weight};
 use crate::event::Event;
 
-/// The fields, and how many members the longest list or map among them has.
-pub(super) fn of(event: &Event, uses: &Uses) -> (Value, u64) {
+/// The fields, and how much there is to them.
+pub(super) fn of(event: &Event, uses: &Uses) -> (Value, Weight) {
     let mut seen = Seen { uses, members: HashMap::new() };
-    let mut longest = 0;
+    let mut weight = Weight::default();
     seen.with("event_id", || event.event_id.to_string());
     seen.with("event_type", || event.event_type.to_string());
     seen.with("timestamp", || event.timestamp.to_string());
@@ -33,11 +33,14 @@ pub(super) fn of(event: &Event, uses: &Uses) -> (Value, u64) {
         }
     }
     seen.with("metadata", || {
-        longest = longest.max(event.metadata.len() as u64);
+        weight.longest = weight.longest.max(event.metadata.len() as u64);
         event.metadata.clone().into_iter().collect::<HashMap<String, String>>()
     });
-    seen.with("payload", || value(&event.payload.to_value(), &mut longest));
-    (seen.members.into(), longest)
+    seen.with("payload", || {
+        weight.bytes = event.payload.as_str().len() as u64;
+        value(&event.payload.to_value(), &mut weight)
+    });
+    (seen.members.into(), weight)
 }
 
 struct Seen<'a> {
@@ -54,7 +57,8 @@ impl Seen<'_> {
 }
 
 /// JSON in CEL. Whole numbers are ints wherever they fit, as they are written in conditions.
-fn value(json: &Json, longest: &mut u64) -> Value {
+fn value(json: &Json, weight: &mut Weight) -> Value {
+    weight.nodes += 1;
     match json {
         Json::Null => Value::Null,
         Json::Bool(truth) => Value::Bool(*truth),
@@ -65,12 +69,12 @@ fn value(json: &Json, longest: &mut u64) -> Value {
             (None, None) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
         },
         Json::Array(items) => {
-            *longest = (*longest).max(items.len() as u64);
-            Value::List(Arc::new(items.iter().map(|item| value(item, longest)).collect()))
+            weight.longest = weight.longest.max(items.len() as u64);
+            Value::List(Arc::new(items.iter().map(|item| value(item, weight)).collect()))
         }
         Json::Object(members) => {
-            *longest = (*longest).max(members.len() as u64);
-            members.iter().map(|(name, member)| (name.clone(), value(member, longest))).collect::<HashMap<String, Value>>().into()
+            weight.longest = weight.longest.max(members.len() as u64);
+            members.iter().map(|(name, member)| (name.clone(), value(member, weight))).collect::<HashMap<String, Value>>().into()
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use tokio::sync::watch;
 use trackside_engine::{Frame, Reading, Subscription, Told};
-use trackside_model::{event::Position, time::Timestamp};
+use trackside_model::{event::Position, keeping::Gap, time::Timestamp};
 
 use super::{Api, body, problem::Problem, stopped};
 use crate::params::{EventParams, ParamError, STREAM_PARAMS, SlowPolicy};
@@ -21,6 +21,8 @@ const LAST_EVENT_ID: &str = "last-event-id";
 enum Piece {
     /// At least one event.
     Events(Vec<Arc<Frame>>),
+    /// Retention has taken these.
+    Trimmed(Vec<Gap>),
     /// It was too slow for these.
     Missed { from: u64, to: u64 },
     /// Nothing came for a while.
@@ -77,6 +79,7 @@ impl Live {
                     tracing::error!("a stream ends: {error}");
                     return Some(self.end("the log could not be read"));
                 }
+                Ok(Ok(Told::Trimmed(gaps))) => return Some(Piece::Trimmed(gaps)),
                 Ok(Ok(Told::Missed { .. })) if self.slow == SlowPolicy::Close => {
                     return Some(self.end("it was read too slowly; come back with the id of the last event that was read"));
                 }

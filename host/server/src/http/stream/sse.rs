@@ -11,6 +11,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
+use serde_json::json;
 use trackside_engine::Frame;
 
 use super::{Api, Live, Piece, Problem};
@@ -36,6 +37,8 @@ pub(in crate::http) async fn events(State(api): State<Arc<Api>>, uri: Uri, heade
 fn text_of(piece: &Piece) -> Bytes {
     match piece {
         Piece::Events(frames) => Bytes::from(text_of_events(frames)),
+        // It has no `id`: a client that comes back is where its last event was.
+        Piece::Trimmed(gaps) => Bytes::from(format!("event: trimmed\ndata: {}\n\n", json!({"trimmed": gaps}))),
         Piece::Missed { from, to } => {
             Bytes::from(format!("id: {to}\nevent: missed\ndata: {{\"from\":{from},\"to\":{to},\"events\":{}}}\n\n", to - from + 1))
         }

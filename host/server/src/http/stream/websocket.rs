@@ -64,6 +64,7 @@ async fn send(socket: &mut WebSocket, piece: &Piece) -> Result<(), axum::Error> 
                 socket.feed(Message::Text(text_of(frame))).await?;
             }
         }
+        Piece::Trimmed(gaps) => socket.feed(Message::Text(serde_json::json!({"trimmed": gaps}).to_string().into())).await?,
         Piece::Missed { from, to } => {
             let text = format!("{{\"missed\":{{\"from\":{from},\"to\":{to},\"events\":{}}}}}", to - from + 1);
             socket.feed(Message::Text(text.into())).await?;
