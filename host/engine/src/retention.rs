@@ -121,7 +121,8 @@ impl Shared {
             });
             self.tell_of_cleanup("cleanup:completed", payload).await?;
             done.told += 1;
-            keeper.told_at = appended + done.told;
+            // What was held may be let go without anything coming.
+            keeper.told_at = if cleanup.held.is_empty() { appended + done.told } else { 0 };
         }
         Ok(())
     }

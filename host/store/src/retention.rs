@@ -222,7 +222,8 @@ impl Retention {
             self.enter(cleanup, cleanup.rule + 1);
             return Ok(Some(step));
         }
-        if rule.max_store_bytes.is_some() && cleanup.used_bytes > 0 && !cleanup.only_looks {
+        let by_size = rule.max_store_bytes.is_some() && cleanup.used_bytes > 0 && !cleanup.only_looks;
+        if by_size {
             // What a page holds besides is not known beforehand: measured anew before each step, no more goes than must.
             (cleanup.used_bytes, cleanup.found_bytes) = (store.used_bytes()?, cleanup.held_bytes);
         }
@@ -230,7 +231,9 @@ impl Retention {
         if let Some(count) = self.counts.get_mut(step.rule) {
             *count = count.saturating_sub(step.events.len() as u64);
         }
-        if ended {
+        // What was reckoned to be enough is measured once more when it has gone.
+        let measures_again = by_size && !step.events.is_empty();
+        if ended && !measures_again {
             self.positions[step.rule] = cleanup.first_held.map_or(cleanup.at, |first| first - 1);
             self.enter(cleanup, step.rule + 1);
         }

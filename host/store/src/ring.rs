@@ -80,7 +80,7 @@ impl Ring {
         for sequence in sequences {
             let place = sequence.checked_sub(kept.first).and_then(|place| usize::try_from(place).ok());
             let Some(entry) = place.and_then(|place| kept.events.get_mut(place)) else { continue };
-            let (_, bytes) = std::mem::replace(entry, (None, 0));
+            let (_, bytes) = std::mem::take(entry);
             kept.bytes -= bytes;
         }
     }

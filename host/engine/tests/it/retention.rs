@@ -71,8 +71,10 @@ fn the_oldest_go_when_there_are_too_many_and_the_log_says_so() {
     assert_eq!(gone, 650);
     let head = host.engine().store().durable_head();
     assert_eq!(host.engine().store().trimmed(0, head, 1_000).unwrap(), gaps(&host));
-    let done: u64 = host.of_type("cleanup:completed").iter().map(|event| event.payload.to_value()["events"].as_u64().unwrap()).sum();
-    assert_eq!(done, 650);
+    host.until("it is told as done", |host| {
+        let done = host.of_type("cleanup:completed").into_iter().map(|event| event.payload.to_value()["events"].as_u64().unwrap());
+        done.sum::<u64>() == 650
+    });
     // What the ring no longer has, the file has not either.
     let dir = host.stop();
     assert_eq!(verified(&dir).trimmed, 650);
