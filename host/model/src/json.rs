@@ -61,6 +61,22 @@ impl Json {
     /// # Errors
     /// [`JsonError`], by what was wrong.
     pub fn check(text: &str, max_bytes: usize, max_depth: usize) -> Result<Self, JsonError> {
+        let text = Self::bounded(text, max_bytes, max_depth)?;
+        // Every number and every text is read: what is taken here can be read by whoever looks inside.
+        serde_json::from_str::<strict::Strict>(text)?;
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// Checks the form alone, for a reader that tells better what is wrong with a number or a text.
+    ///
+    /// # Errors
+    /// [`JsonError`], by what was wrong.
+    pub fn check_form(text: &str, max_bytes: usize, max_depth: usize) -> Result<(), JsonError> {
+        serde_json::from_str::<serde::de::IgnoredAny>(Self::bounded(text, max_bytes, max_depth)?)?;
+        Ok(())
+    }
+
+    fn bounded(text: &str, max_bytes: usize, max_depth: usize) -> Result<&str, JsonError> {
         let text = text.trim();
         if text.len() > max_bytes {
             return Err(JsonError::TooLarge { bytes: text.len(), limit: max_bytes });
@@ -69,9 +85,7 @@ impl Json {
         if depth(text) > max_depth {
             return Err(JsonError::TooDeep { limit: max_depth });
         }
-        // Every number and every text is read: what is taken here can be read by whoever looks inside.
-        serde_json::from_str::<strict::Strict>(text)?;
-        Ok(Self(Arc::from(text)))
+        Ok(text)
     }
 
     /// Text that is known to be valid JSON: written by a serialiser, or read back from the store.

@@ -93,8 +93,8 @@ fn an_event_that_cannot_be_done_is_a_dead_letter_and_holds_nobody_up() {
     let told = &host.of_type("event:dead_lettered")[0];
     let payload = told.payload.to_value();
     assert_eq!(
-        (&payload["reader"], &payload["deliveries"], &payload["reason"]),
-        (&"billing".into(), &3.into(), &"no such customer".into())
+        (&payload["plugin"], &payload["deliveries"], &payload["reason"]),
+        (&"reader/billing".into(), &3.into(), &"no such customer".into())
     );
     assert_eq!(told.causation_id.as_deref(), payload["event_id"].as_str());
     // Somebody wants it once more: it is in the reader's hands, over a crash too, and the letter is gone.

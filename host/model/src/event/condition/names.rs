@@ -42,7 +42,7 @@ const BYTES_COPIED: u64 = 1 << 10;
 const BYTES_LOOKED_AT: u64 = 8 << 10;
 
 /// Values inside a value that are copied, or compared, in about the time of a step.
-const NODES_COPIED: u64 = 64;
+const NODES_COPIED: u64 = 4;
 
 /// How much there is to an event's payload and metadata, as far as a condition looks at them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,6 +64,8 @@ pub(super) struct Uses {
     all: bool,
     /// Parts, by the number of loops around them.
     parts: [u64; MOST_LOOPS + 1],
+    /// Places among them where the event is named: each may hand on, or compare, all that there is to it.
+    named: [u64; MOST_LOOPS + 1],
     /// Additions that are written in it, each of which may double what it is given, list or text.
     copies: [u64; MOST_LOOPS + 1],
     /// Lists that loops gather, each of which may be as long as all before it together.
@@ -95,10 +97,9 @@ impl Uses {
         let rounds = weight.longest.max(self.longest).max(1).saturating_mul(1 + self.gathered).saturating_mul(grown);
         let copied = weight.bytes.saturating_mul(grown) / BYTES_COPIED + weight.nodes.saturating_mul(grown) / NODES_COPIED;
         let looked_at = weight.bytes / BYTES_LOOKED_AT + weight.nodes / NODES_COPIED;
-        // Any part may compare or hand on a whole payload.
-        let each = self.parts.iter().zip(&self.copies).rev();
-        each.fold(0, |inner: u64, (parts, copies)| {
-            let own = parts.saturating_mul(1 + looked_at).saturating_add(copies.saturating_mul(copied));
+        let each = self.parts.iter().zip(&self.named).zip(&self.copies).rev();
+        each.fold(0, |inner: u64, ((parts, named), copies)| {
+            let own = parts.saturating_add(named.saturating_mul(looked_at)).saturating_add(copies.saturating_mul(copied));
             inner.saturating_mul(rounds).saturating_add(own)
         })
     }
@@ -126,13 +127,17 @@ impl Uses {
             Expr::Unspecified | Expr::Literal(_) => Ok(()),
             // Alone it may be asked for any field.
             Expr::Ident(name) if name == EVENT => {
+                self.named[loops] += 1;
                 self.all = true;
                 Ok(())
             }
             Expr::Ident(name) if name.starts_with('@') || known.contains(&name.as_str()) => Ok(()),
             Expr::Ident(name) => Err(unknown(name, "`event`, as in event.payload or event.event_type".to_owned())),
             Expr::Select(select) => match &select.operand.expr {
-                Expr::Ident(name) if name == EVENT => self.look_at_field(&select.field),
+                Expr::Ident(name) if name == EVENT => {
+                    self.named[loops] += 1;
+                    self.look_at_field(&select.field)
+                }
                 _ => self.look(&select.operand, loops, known),
             },
             Expr::Call(call) => {

@@ -12,7 +12,7 @@ use crate::{
 
 /// The tree of `text`, or `None` if something was told to `errors` that leaves no tree.
 pub(super) fn read(text: &str, errors: &mut Errors) -> Option<Node> {
-    if let Err(error) = Json::check(text, usize::MAX, MAX_DEFINITION_DEPTH) {
+    if let Err(error) = Json::check_form(text, usize::MAX, MAX_DEFINITION_DEPTH) {
         report(text, &error, errors);
         return None;
     }
