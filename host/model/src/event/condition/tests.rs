@@ -102,7 +102,7 @@ fn texts_that_it_copies_and_looks_at_are_bounded() {
     let begun = std::time::Instant::now();
     for condition in [
         // Copies, each longer than the one before.
-        format!("({}) == ''", vec!["event.payload.text"; 9].join(" + ")),
+        format!("({}) == ''", ["event.payload.text"; 9].join(" + ")),
         "event.payload.items.map(item, event.payload.text + item).size() == 7".to_owned(),
         "event.payload.items.all(item, event.payload.items.all(other, !event.payload.text.contains(other)))".to_owned(),
     ] {
