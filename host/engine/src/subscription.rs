@@ -47,6 +47,15 @@ pub enum Told {
     },
 }
 
+/// A page of the log, as a reader wants it.
+struct Page {
+    /// What retention has taken of it.
+    gaps: Vec<Gap>,
+    wanted: Vec<Arc<Frame>>,
+    /// How far it goes.
+    through: Position,
+}
+
 /// A reader with a cursor of its own.
 #[derive(Debug)]
 pub struct Subscription {
@@ -100,12 +109,12 @@ impl Subscription {
                             self.at_head().await;
                             continue;
                         }
-                        Some((gaps, frames, cursor)) if gaps.is_empty() => {
-                            self.cursor = cursor;
-                            frames
+                        Some(page) if page.gaps.is_empty() => {
+                            self.cursor = page.through;
+                            page.wanted
                         }
-                        Some((gaps, frames, cursor)) => {
-                            self.behind_gaps = Some((frames, cursor));
+                        Some(Page { gaps, wanted, through }) => {
+                            self.behind_gaps = Some((wanted, through));
                             return Ok(Told::Trimmed(gaps));
                         }
                     }
@@ -153,8 +162,8 @@ impl Subscription {
         Some(Told::Missed { from, to: head })
     }
 
-    /// The gaps of the next page of the log, what is wanted of it, and how far it goes; `None`: there is none yet.
-    fn read(&mut self) -> Result<Option<(Vec<Gap>, Vec<Arc<Frame>>, Position)>, ReadError> {
+    /// The next page of the log; `None`: there is none yet.
+    fn read(&mut self) -> Result<Option<Page>, ReadError> {
         self.durable.mark_unchanged();
         // A cursor inside a fact's narration has the rest of that fact before it.
         let whole = self.cursor.part == u32::MAX;
@@ -178,7 +187,7 @@ impl Subscription {
                 wanted.push(Frame::new(event.clone()));
             }
         }
-        Ok(Some((gaps, wanted, self.cursor.max(Position::end_of(last)))))
+        Ok(Some(Page { gaps, wanted, through: self.cursor.max(Position::end_of(last)) }))
     }
 
     /// Goes on behind what lay at its seat.
