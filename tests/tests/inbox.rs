@@ -105,6 +105,66 @@ fn what_cannot_be_taken_says_why() {
 }
 
 #[test]
+fn rows_that_have_to_wait_hold_up_no_others_and_are_not_asked_about_without_end() {
+    let site = Site::new();
+    let settings = "[controls]\nevent_types = [\"slow:*\"]\n[settings]\nrate_per_s = 0.001\nburst = 1\n[grants]\nkv = true\n";
+    site.shipped(&["rate-limit"]);
+    site.file("plugins/rate-limit.toml", settings);
+    let host = site.start();
+    let inbox = inbox(&site);
+    let row = |event_type: &str, number: usize| {
+        put(&inbox, "event_type, source_component, payload", &[event_type, "shop", &json!({"number": number}).to_string()])
+    };
+    for number in 0..300 {
+        row("slow:counted", number);
+    }
+    for number in 0..5 {
+        assert_eq!(told(&inbox, row("quick:counted", number)).0, "appended");
+    }
+    let asked = host.events("type=control:retried").len();
+    assert!(asked >= 299, "{asked}");
+    // Each is told to come again in a quarter of an hour, and is not asked about at every look.
+    for number in 5..10 {
+        assert_eq!(told(&inbox, row("quick:counted", number)).0, "appended");
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(host.events("type=control:retried").len(), asked);
+    assert_eq!(host.events("type=slow:counted").len(), 1);
+}
+
+#[test]
+fn a_row_that_is_too_large_is_refused_unread() {
+    let site = Site::new();
+    let host = site.start();
+    let inbox = inbox(&site);
+    let large = "x".repeat(40_000_000);
+    let id = put(&inbox, "event_type, source_component, event_id", &["a:b", "shop", &large]);
+    let (outcome, _, reason) = told(&inbox, id);
+    assert_eq!(outcome, "refused");
+    assert!(reason.as_deref().is_some_and(|reason| reason.len() < 200 && reason.contains("the row has 40000007 bytes")), "{reason:?}");
+    // Numbers below zero are rows too.
+    inbox
+        .execute("INSERT INTO inbox (id, event_type, source_component) VALUES (-5, 'a:b', 'shop')", [])
+        .expect("a row of a number of one's own");
+    assert_eq!(told(&inbox, -5).0, "appended");
+    assert_eq!(host.events("type=a:b").len(), 1);
+}
+
+#[test]
+fn who_puts_a_trigger_in_the_way_is_named_and_costs_no_processor() {
+    let site = Site::new();
+    let host = site.start();
+    let inbox = inbox(&site);
+    inbox.execute_batch("CREATE TRIGGER q BEFORE UPDATE OF outcome ON inbox BEGIN SELECT RAISE(IGNORE); END").expect("a trigger");
+    let id = put(&inbox, "event_type, source_component", &["a:b", "shop"]);
+    host.wait_for("type=a:b", |_| true);
+    eventually("a word about it", || host.output().contains("a trigger or a view stands in the way").then_some(()));
+    inbox.execute_batch("DROP TRIGGER q").expect("it goes");
+    assert_eq!(told(&inbox, id).0, "appended");
+    assert_eq!(host.events("type=a:b").len(), 1);
+}
+
+#[test]
 fn ten_processes_publish_at_once_and_each_in_its_order() {
     let site = Site::new();
     let host = site.start();

@@ -108,29 +108,30 @@ impl Shared {
         options.check()?;
         let (ticket, new) = {
             let mut readers = self.readers.0.lock();
-            let before = readers.get(name);
+            let before = readers.get(name).cloned();
             if before.is_none() && readers.len() >= MOST_READERS {
                 return Err(ReadersError::TooMany);
             }
-            // What is handed out of the one before is handed out again; what it settled ahead stays settled, unless it is to begin elsewhere.
-            let (cursor, memory) = match (from, before) {
-                (Some(from), _) => (from, ReaderMemory::default()),
-                (None, Some(before)) => before.kept(),
-                (None, None) => (Position::end_of(self.store.appended()), ReaderMemory::default()),
-            };
             let event_type = if before.is_some() { "reader:changed" } else { "reader:created" };
-            let payload = json!({"reader": name, "options": options, "from": cursor.to_string(), "by": by});
-            let batch = Batch {
-                cursors: vec![(reader_cursor(name), cursor)],
-                readers: vec![ReaderChange::Set { name: name.to_owned(), options: text(&options), memory: text(&memory) }],
-                ..told(event_type, payload)
+            let set = |cursor: Position, memory: ReaderMemory| {
+                let payload = json!({"reader": name, "options": options, "from": cursor.to_string(), "by": by});
+                let batch = Batch {
+                    cursors: vec![(reader_cursor(name), cursor)],
+                    readers: vec![ReaderChange::Set { name: name.to_owned(), options: text(&options), memory: text(&memory) }],
+                    ..told(event_type, payload)
+                };
+                self.store.append(batch, Flush::Now).map(|appended| (cursor, memory, appended.ticket))
             };
-            let ticket = self.store.append(batch, Flush::Now)?.ticket;
-            let reader = Arc::new(DurableReader::new(self, name, options, cursor, memory));
-            let before = readers.insert(name.to_owned(), reader);
-            if let Some(before) = &before {
-                before.retire();
-            }
+            // What is handed out of the one before is handed out again; what it settled ahead stays settled, unless it is to begin elsewhere. It
+            // settles nothing between what is taken over from it and its end.
+            let (cursor, memory, ticket) = match (&before, from) {
+                (Some(before), from) => before.retire_with(|cursor, memory| match from {
+                    Some(from) => set(from, ReaderMemory::default()),
+                    None => set(cursor, memory),
+                })?,
+                (None, from) => set(from.unwrap_or_else(|| Position::end_of(self.store.appended())), ReaderMemory::default())?,
+            };
+            readers.insert(name.to_owned(), Arc::new(DurableReader::new(self, name, options.clone(), cursor, memory)));
             (ticket, before.is_none())
         };
         ticket.durable().await?;
@@ -145,7 +146,7 @@ impl Shared {
             let gone = vec![ReaderChange::Remove { name: name.to_owned() }];
             let batch = Batch { readers: gone, ..told("reader:removed", json!({"reader": name, "by": by})) };
             // Nothing that it settles may come behind its end.
-            let ticket = reader.retire_with(|| self.store.append(batch, Flush::Now))?.ticket;
+            let ticket = reader.retire_with(|_, _| self.store.append(batch, Flush::Now))?.ticket;
             readers.remove(name);
             ticket
         };

@@ -52,6 +52,8 @@ struct Standing {
     written: u64,
     /// Something is settled that is not on its way to the disk: the log did not take it.
     unwritten: bool,
+    /// Dead letters that the log has not taken yet: they go with the cursor behind them.
+    untold: Vec<Entry>,
     /// Another reads under this name, or nobody.
     retired: bool,
 }
@@ -61,8 +63,13 @@ impl DurableReader {
         let reading = Reading { filter: options.filter.clone(), after: cursor, narration: options.narration, most_behind: None };
         let subscription = Subscription::new(shared.store.clone(), shared.dispatch.clone(), reading);
         let again = memory.again.clone();
-        let mut standing =
-            Standing { reader: Reader::new(options, cursor, memory), written: cursor.sequence, unwritten: false, retired: false };
+        let mut standing = Standing {
+            reader: Reader::new(options, cursor, memory),
+            written: cursor.sequence,
+            unwritten: false,
+            untold: Vec::new(),
+            retired: false,
+        };
         for Place(position) in again {
             match shared.store.event(position.sequence).map(|fact| fact.and_then(|fact| part_of(&fact, position))) {
                 Ok(Some(event)) => {
@@ -198,22 +205,10 @@ impl DurableReader {
         Ok(ticket)
     }
 
-    /// What goes on under its name when it reads differently.
-    pub(super) fn kept(&self) -> (Position, ReaderMemory) {
-        let standing = self.standing.lock();
-        (standing.reader.cursor(), standing.reader.memory())
-    }
-
-    /// It serves nobody any more.
-    pub(super) fn retire(&self) {
-        self.standing.lock().retired = true;
-        self.changed.notify_waiters();
-    }
-
-    /// The same, if what goes with it is taken by the log.
-    pub(super) fn retire_with<T, E>(&self, with: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    /// It serves nobody any more, if the log takes what goes with that: which is given where the reader stands, and what is kept of it.
+    pub(super) fn retire_with<T, E>(&self, with: impl FnOnce(Position, ReaderMemory) -> Result<T, E>) -> Result<T, E> {
         let mut standing = self.standing.lock();
-        let taken = with()?;
+        let taken = with(standing.reader.cursor(), standing.reader.memory())?;
         standing.retired = true;
         drop(standing);
         self.changed.notify_waiters();
@@ -236,7 +231,8 @@ impl DurableReader {
             return Ok(());
         }
         let told = subscription.next().await?;
-        let mut standing = self.standing.lock();
+        // One that was taken away meanwhile must leave no cursor behind.
+        let mut standing = self.serving()?;
         if let Told::Events(frames) = told {
             for frame in frames {
                 let correlation_id = frame.event().correlation_id.clone();
@@ -268,8 +264,9 @@ impl DurableReader {
             return;
         }
         standing.unwritten = true;
-        if let Err(error) = self.write(standing, Flush::Lazy, Batch::of(told)) {
-            // Not written, it is handed out again after a restart.
+        standing.untold.extend(told);
+        if let Err(error) = self.write(standing, Flush::Lazy, Batch::default()) {
+            // The next that is written takes it along; after a restart without one, the event is handed out again.
             tracing::error!(reader = self.name, "a dead letter is not taken: {error}");
         }
     }
@@ -294,12 +291,14 @@ impl DurableReader {
     }
 
     /// Puts what is settled on its way to the disk; `None`: all of it is.
-    fn write(&self, standing: &mut Standing, flush: Flush, batch: Batch) -> Result<Option<Ticket>, AppendError> {
+    fn write(&self, standing: &mut Standing, flush: Flush, mut batch: Batch) -> Result<Option<Ticket>, AppendError> {
         if !standing.unwritten {
             return Ok(None);
         }
         let (cursor, memory) = (standing.reader.cursor(), standing.reader.memory());
+        batch.events.extend(standing.untold.iter().cloned());
         let ticket = remember(&self.store, &self.name, cursor, &memory, flush, batch)?;
+        standing.untold.clear();
         standing.unwritten = false;
         standing.written = cursor.sequence;
         Ok(Some(ticket))

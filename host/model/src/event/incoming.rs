@@ -134,7 +134,8 @@ impl Incoming {
                 payload: Option<Json>,
             }
             let most = limits.payload_bytes + limits.metadata_bytes + (64 << 10);
-            Json::check(text, most, limits.payload_depth + 1).map_err(|error| match error {
+            // Its numbers and texts are read below.
+            Json::check_form(text, most, limits.payload_depth + 1).map_err(|error| match error {
                 // Around the payload there is one level; deeper than that is the payload alone.
                 JsonError::TooDeep { .. } => json_rejection("payload", &JsonError::TooDeep { limit: limits.payload_depth }),
                 error => json_rejection("", &error),
