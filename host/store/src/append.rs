@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     batch::{Appended, Batch, Entry, Flush, Identity, WorkflowChange},
+    cursors,
     expected::Expected,
     find::Found,
     kv_space::KvRow,
@@ -192,7 +193,7 @@ impl State {
         let recorded_at = now.max(Timestamp(self.end.recorded_at_ns));
         self.end.recorded_at_ns = recorded_at.0;
         let mut rows = Rows {
-            cursors: batch.cursors,
+            cursors: cursors::changes(&batch.readers, batch.cursors_gone, batch.cursors),
             outbox_cancelled: batch.outbox_cancelled,
             outbox_done: batch.outbox_done,
             blobs: batch.blobs,

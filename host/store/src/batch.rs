@@ -113,6 +113,8 @@ pub struct Batch {
     pub expected: Vec<Expected>,
     /// How far readers have come.
     pub cursors: Vec<(String, Position)>,
+    /// Readers that nobody reads for any more: their cursors hold nothing back. They go before others of the batch are set.
+    pub cursors_gone: Vec<String>,
     /// Publishes to be taken through the door.
     pub outbox_put: Vec<OutboxRow>,
     /// Scheduled publishes that are taken back, by plugin and event.
@@ -123,7 +125,7 @@ pub struct Batch {
     pub blobs: Vec<(Digest, Arc<[u8]>)>,
     /// What lists say of workflows.
     pub workflows: Vec<WorkflowChange>,
-    /// What happens to durable readers, in order; their cursors go with the others.
+    /// What happens to durable readers, in order; their cursors stand among the others.
     pub readers: Vec<ReaderChange>,
     /// Deliveries that failed, and those that do not matter any more.
     pub attempts: Vec<AttemptChange>,
@@ -188,6 +190,7 @@ impl Batch {
         self.events.is_empty()
             && self.kv.is_empty()
             && self.cursors.is_empty()
+            && self.cursors_gone.is_empty()
             && self.outbox_put.is_empty()
             && self.outbox_cancelled.is_empty()
             && self.outbox_done.is_empty()

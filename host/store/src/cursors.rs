@@ -1,10 +1,40 @@
 //! How far each reader has come, as of what is durable.
 //! Moving a cursor goes with the batch that the reader's work produced.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use trackside_model::event::Position;
 
-use crate::{readers::ReadError, rows::count, store::ReadStore};
+use crate::{
+    durable_readers::{ReaderChange, reader_cursor},
+    readers::ReadError,
+    rows::{count, integer},
+    store::ReadStore,
+};
+
+/// What a batch does to cursors, in order: one that is taken away and set again in one commit is there.
+pub(crate) fn changes(readers: &[ReaderChange], gone: Vec<String>, set: Vec<(String, Position)>) -> Vec<(String, Option<Position>)> {
+    let removed = readers.iter().filter_map(|change| match change {
+        ReaderChange::Remove { name } => Some(reader_cursor(name)),
+        ReaderChange::Set { .. } | ReaderChange::Remember { .. } => None,
+    });
+    let gone = removed.chain(gone).map(|name| (name, None));
+    gone.chain(set.into_iter().map(|(name, position)| (name, Some(position)))).collect()
+}
+
+/// Writes the changes, in order.
+pub(crate) fn write(connection: &Connection, changes: &[(String, Option<Position>)]) -> rusqlite::Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut set = connection.prepare_cached("INSERT OR REPLACE INTO cursors (name, sequence, part) VALUES (?1, ?2, ?3)")?;
+    for (name, position) in changes {
+        match position {
+            Some(position) => set.execute(params![name, integer(position.sequence), position.part])?,
+            None => connection.prepare_cached("DELETE FROM cursors WHERE name = ?1")?.execute([name])?,
+        };
+    }
+    Ok(())
+}
 
 impl ReadStore {
     /// A reader's cursor; `None`: it has never moved.

@@ -84,7 +84,6 @@ pub(crate) fn write(connection: &Connection, changes: &[ReaderChange]) -> rusqli
             }
             ReaderChange::Remove { name } => {
                 connection.prepare_cached("DELETE FROM readers WHERE name = ?1")?.execute([name])?;
-                connection.prepare_cached("DELETE FROM cursors WHERE name = ?1")?.execute([reader_cursor(name)])?;
             }
         }
     }

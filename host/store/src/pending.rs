@@ -28,7 +28,8 @@ pub(crate) struct Rows {
     pub(crate) events: Vec<Arc<Event>>,
     pub(crate) decisions: Vec<(u64, Vec<Arc<DecisionRecord>>)>,
     pub(crate) kv: Vec<KvRow>,
-    pub(crate) cursors: Vec<(String, Position)>,
+    /// In order; `None`: it goes.
+    pub(crate) cursors: Vec<(String, Option<Position>)>,
     pub(crate) outbox_put: Vec<(u64, OutboxRow)>,
     pub(crate) outbox_cancelled: Vec<(Text, Uuid)>,
     pub(crate) outbox_done: Vec<u64>,

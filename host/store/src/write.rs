@@ -11,7 +11,7 @@ use trackside_model::{control::DecisionRecord, event::Event, keeping::LetterChan
 use uuid::Uuid;
 
 use crate::{
-    attempts, dead_letters, durable_readers,
+    attempts, cursors, dead_letters, durable_readers,
     event_types::TypeIds,
     pending::{PlacedWorkflow, Rows},
     rows::{self, StoredId, integer},
@@ -62,10 +62,7 @@ impl WriteConnection {
         self.write_events(rows)?;
         self.write_kv(rows)?;
         self.write_outbox(rows)?;
-        let mut cursor = self.connection.prepare_cached("INSERT OR REPLACE INTO cursors (name, sequence, part) VALUES (?1, ?2, ?3)")?;
-        for (name, position) in &rows.cursors {
-            cursor.execute(params![name, integer(position.sequence), position.part])?;
-        }
+        cursors::write(&self.connection, &rows.cursors)?;
         durable_readers::write(&self.connection, &rows.readers)?;
         let mut blob = self.connection.prepare_cached("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?1, ?2)")?;
         for (digest, bytes) in &rows.blobs {
