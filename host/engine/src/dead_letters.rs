@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     clock,
     engine::{Engine, Shared},
-    observers::Delivered,
+    observers::{Delivered, Handing},
     outbox,
     publish::{CHANGED_UNDER_HANDLERS, MOST_RERUNS},
     readers::{ReadersError, part_of},
@@ -235,7 +235,7 @@ impl Shared {
         };
         let batch = Arc::new(EventBatch::new(events));
         for _ in 0..=MOST_RERUNS {
-            match self.hand_over(&slot, &batch, attempt).await {
+            match self.hand_over(&slot, &batch, Handing { attempt, ..Handing::default() }).await {
                 Delivered::Taken(CallReport { outbox, .. }) => {
                     let mut batch = Batch::of([told_of(&told, event)]);
                     outbox::release_one(&mut batch, plugin.clone(), outbox, &last, outbox::hops_of(&last));

@@ -44,6 +44,7 @@ use crate::{
     options::EngineOptions,
     outbox::Cascades,
     readers::{DurableReader, ReaderStatus, Readers, ReadersError},
+    replay::Replays,
     roster::Roster,
     runs::Runs,
     sightings::Onlooker,
@@ -91,6 +92,7 @@ pub(crate) struct Shared {
     pub(crate) stretches: Stretches,
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) readers: Readers,
+    pub(crate) replays: Replays,
     /// Told whenever a version comes into service or goes.
     pub(crate) in_service: watch::Sender<()>,
     pub(crate) cascades: Mutex<Cascades>,
@@ -171,6 +173,7 @@ impl Engine {
             stretches: Stretches::default(),
             dispatch: Arc::default(),
             readers: Readers::default(),
+            replays: Replays::default(),
             in_service: watch::Sender::default(),
             cascades: Mutex::new(Cascades::new(&options)),
             checks: Latencies::default(),
@@ -200,6 +203,7 @@ impl Engine {
         let shared = &self.shared;
         shared.tasks.spawn("outbox", OnStop::Drain, shared.clone().dispatch_outbox());
         shared.resume_bypasses();
+        shared.resume_replays();
         shared.tasks.spawn("heartbeats", OnStop::Abort, shared.clone().beat());
         shared.tasks.spawn("retention", OnStop::Drain, shared.clone().follow_retention());
         shared.notify(Notice::new(

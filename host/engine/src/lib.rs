@@ -28,6 +28,7 @@ mod outbox;
 mod publish;
 mod raw;
 mod readers;
+mod replay;
 mod retention;
 mod roster;
 mod runs;
@@ -57,6 +58,7 @@ pub use self::{
     native::{Effects, Native},
     options::EngineOptions,
     readers::{Delivery, DurableReader, ReaderStatus, ReadersError},
+    replay::{MOST_REPLAYS, ReplayError, ReplayRequest, ReplayStatus},
     retention::retention_of,
     sightings::{Answered, Call, MOST_SIGHTINGS, Onlooker, Sighting},
     slot::{LastFault, PluginStatus},

@@ -64,7 +64,9 @@ impl Effects {
     /// [`EventTypeError`] if the type is none.
     pub fn publish(&mut self, event_type: &str, severity: Severity, payload: impl Into<Json>) -> Result<(), EventTypeError> {
         let event_type = EventType::normalise(event_type)?.to_string();
-        let place = self.outbox.publishes.len();
+        // Among what follows from the same event: handed over in another batch, or once more, it is the same publish.
+        let of_cause = self.cause.as_ref().map(|(_, text)| &**text);
+        let place = self.outbox.publishes.iter().filter(|publish| publish.cause.as_deref() == of_cause).count();
         let cause = self.cause.as_ref().map_or(NATIVE, |(event_id, _)| *event_id);
         let event_id = Uuid::new_v5(&cause, format!("{}/{event_type}/{place}", self.plugin).as_bytes());
         self.outbox.publishes.push(OutboxPublish {
@@ -130,6 +132,14 @@ impl Native {
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
         self.info.priority = priority;
+        self
+    }
+
+    /// Makes an observer a *live* reader: further behind the head of the log than this many events, it goes on at the head, and is told how many it
+    /// missed ([`Delivery::missed`]). It begins at the head at each registration, and what it does not take it misses too.
+    #[must_use]
+    pub fn live(mut self, behind: u64) -> Self {
+        self.info.live_behind = Some(behind);
         self
     }
 
@@ -249,5 +259,6 @@ fn info(name: &str, roles: Roles) -> PluginInfo {
         grants: Grants { kv: true, publish: Some(Vec::new()), ..Grants::default() },
         breaker: BreakerPolicy::default(),
         allow_growth: false,
+        live_behind: None,
     }
 }

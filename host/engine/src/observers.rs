@@ -1,6 +1,9 @@
 //! Observers: each reads the log from its own cursor, in batches, and is delivered every event until it takes it or the event is a dead letter.
 //! The cursor, the kv writes and the publishes of a batch go into one commit: what an observer counts, it counts once. The cursor of a batch
-//! that changed nothing is written down a little later: handed over again after a crash, it changes nothing twice.
+//! that changed nothing is written down a little later: handed over again after a crash, it changes nothing twice. One that its operator has made
+//! *live* is different, and `live` says how.
+
+mod live;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +18,7 @@ use trackside_store::{AppendError, AttemptChange, Batch, Entry, Flush};
 
 use tokio::{sync::oneshot, time::Instant};
 
+use self::live::Missed;
 use crate::{
     calls::NotCalled,
     clock,
@@ -27,11 +31,11 @@ use crate::{
 };
 
 /// Events that a reader is handed at first; how long that takes says how many more it may be.
-const FIRST_BATCH: usize = 64;
+pub(crate) const FIRST_BATCH: usize = 64;
 /// The first pause before a batch is delivered again; doubled each time, up to [`MOST_BACKOFF`].
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+pub(crate) const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest pause before a batch is delivered again.
-const MOST_BACKOFF: Duration = Duration::from_secs(10);
+pub(crate) const MOST_BACKOFF: Duration = Duration::from_secs(10);
 /// Events behind a cursor from which on the log is busy: a reader then lets more of them gather before its next look, so that many are handed
 /// over in one call instead of few in each of many.
 const BUSY: usize = 16;
@@ -45,7 +49,7 @@ const CURSOR_EVERY: u64 = 4_096;
 pub(crate) const CURSOR_AGE: Duration = Duration::from_secs(10);
 
 /// How long is waited before what could not be read is read again.
-const RETRY: Duration = Duration::from_millis(500);
+pub(crate) const RETRY: Duration = Duration::from_millis(500);
 
 /// Where a reader begins.
 #[derive(Debug)]
@@ -70,6 +74,8 @@ struct Reading {
     by: Option<Arc<Slot>>,
     /// What it stands before and could not be handed, and what each attempt came to: written down, so that a host that ends goes on counting.
     failed: Option<(Position, Vec<Attempt>)>,
+    /// What a live one has missed; `None`: it misses nothing.
+    live: Option<Missed>,
 }
 
 impl Reading {
@@ -124,6 +130,17 @@ impl Reading {
     fn is_overdue(&self) -> bool {
         self.write_by.is_some_and(|by| by <= Instant::now())
     }
+}
+
+/// How events are handed to an observer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Handing {
+    /// Which attempt at them this is, from 1.
+    pub(crate) attempt: u32,
+    /// Whether they are of the past.
+    pub(crate) replay: bool,
+    /// Events that a live one was too slow for.
+    pub(crate) missed: u64,
 }
 
 /// What became of one delivery.
@@ -195,6 +212,7 @@ impl Shared {
                 tracing::error!(observer = &**name, "what it was tried cannot be read: {error}");
                 None
             }),
+            live: None,
         };
         self.read_on(&mut reading).await;
         self.write_cursor(&mut reading);
@@ -214,7 +232,9 @@ impl Shared {
                     reading.failed = None;
                 }
                 reading.by = Some(slot.clone());
+                self.read_as(reading, slot.info().live_behind);
             }
+            self.keep_up(reading, &slot);
             if reading.is_overdue() {
                 self.write_cursor(reading);
             }
@@ -268,7 +288,10 @@ impl Shared {
         };
         let (events, last) = (batch.events().len(), batch.events().last()?);
         reading.deliveries += 1;
-        match self.hand_over(slot, &batch, reading.attempt(events, last)).await {
+        let missed = reading.live.as_ref().map_or(0, Missed::untold);
+        let handing = Handing { attempt: reading.attempt(events, last), replay: false, missed };
+        match self.hand_over(slot, &batch, handing).await {
+            delivered if reading.live.is_some() => self.handed_live(slot, reading, &batch, through, missed, delivered),
             // Who calls out is different: what it did there is not to be done again for want of a cursor.
             Delivered::Taken(report) if report.outbox.is_untouched() && !slot.info().observer_waits() && !reading.comes_past(through) => {
                 reading.pass(through);
@@ -298,9 +321,11 @@ impl Shared {
         }
     }
 
-    pub(crate) async fn hand_over(self: &Arc<Self>, slot: &Arc<Slot>, batch: &Arc<EventBatch>, attempt: u32) -> Delivered {
+    /// Hands these events to an observer.
+    pub(crate) async fn hand_over(self: &Arc<Self>, slot: &Arc<Slot>, batch: &Arc<EventBatch>, handing: Handing) -> Delivered {
         let (shared, slot, batch) = (self.clone(), slot.clone(), batch.clone());
-        let delivery = Delivery { now: clock::now(), attempt, replay: false, missed: 0 };
+        let Handing { attempt, replay, missed } = handing;
+        let delivery = Delivery { now: clock::now(), attempt, replay, missed };
         let called = if slot.info().observer_waits() {
             self.call_waiting(async move { shared.observe_waiting(&slot, &batch, &delivery).await }).await
         } else {
@@ -393,7 +418,9 @@ impl Shared {
         told: Option<Notice>,
     ) -> Result<(), AppendError> {
         let mut batch = Batch::of(told.map(|told| Entry::fresh(Admitted::notice(told))));
-        batch.cursors.push((cursor_key(&reading.name), cursor));
+        if reading.live.is_none() {
+            batch.cursors.push((cursor_key(&reading.name), cursor));
+        }
         if reading.comes_past(cursor) {
             batch.attempts.push(AttemptChange::Past(cursor_key(&reading.name)));
         }
@@ -415,6 +442,11 @@ impl Shared {
     }
 
     fn write_cursor(&self, reading: &mut Reading) {
+        if reading.live.is_some() {
+            // It has none that outlives the host.
+            reading.wrote();
+            return;
+        }
         if reading.cursor.sequence == reading.written && reading.write_by.is_none() {
             return;
         }
@@ -433,7 +465,7 @@ async fn until(then: Option<Instant>) {
     }
 }
 
-fn cursor_key(name: &str) -> String {
+pub(crate) fn cursor_key(name: &str) -> String {
     format!("observer/{name}")
 }
 

@@ -11,8 +11,11 @@ use trackside_model::{
     keeping::{Attempt, DEAD_LETTERED, DeadLettered},
     ports::Outbox,
     rate::{Rate, Rates},
+    replay::REPLAY,
 };
 use trackside_store::{Batch, Entry, Flush, OutboxEntry, OutboxRow, ReadError};
+
+use uuid::Uuid;
 
 use crate::{answer::Outcome, clock, engine::Shared, options::EngineOptions, publish::AtDoor, slot::Slot};
 
@@ -36,6 +39,13 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(crate) fn name_version(outbox: &mut Outbox, slot: &Slot) {
     for publish in &mut outbox.publishes {
         publish.metadata.insert(PLUGIN_VERSION.to_owned(), slot.info().short_version().to_string());
+    }
+}
+
+/// Marks what is published in a replay.
+pub(crate) fn name_replay(outbox: &mut Outbox, replay: Uuid) {
+    for publish in &mut outbox.publishes {
+        publish.metadata.insert(REPLAY.to_owned(), replay.to_string());
     }
 }
 

@@ -17,6 +17,7 @@ pub mod plugin;
 pub mod ports;
 pub mod rate;
 pub mod reader;
+pub mod replay;
 pub mod retry;
 pub mod text;
 pub mod time;

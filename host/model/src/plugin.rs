@@ -306,6 +306,10 @@ pub struct PluginInfo {
     pub imports: Vec<String>,
     /// Events for its observer.
     pub observes: Filter,
+    /// Makes its observer a *live* reader: further behind the head of the log than this many events, it goes on at the head and is told how many
+    /// it missed; what it does not take is missed too. It has no cursor that outlives the host. `None`: it is handed every event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_behind: Option<u64>,
     /// Events for its control handler.
     pub controls: Filter,
     /// Place in the control chain: lower is earlier, equal ones by name.

@@ -32,6 +32,8 @@ struct Open<E> {
     /// What those that failed came to, the newest.
     failures: Vec<Attempt>,
     stand: Stand,
+    /// Whether it is here because of a replay.
+    replayed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Handed<E> {
     pub position: Position,
     /// 1 for the first.
     pub delivery: u32,
+    /// Whether it is handed out because of a replay.
+    pub replayed: bool,
     /// The event.
     pub event: E,
 }
@@ -76,6 +80,9 @@ pub struct ReaderMemory {
     /// Behind the cursor, and handed out again because somebody wants it.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub again: BTreeSet<Place>,
+    /// Those of them that are replayed.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub replayed: BTreeSet<Place>,
     /// Deliveries of what is not settled.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub deliveries: BTreeMap<Place, u32>,
@@ -153,6 +160,11 @@ impl<E: Clone> Reader<E> {
         self.open.len() - self.in_flight()
     }
 
+    /// Events in its hands that are replayed.
+    pub fn replaying(&self) -> usize {
+        self.open.values().filter(|open| open.replayed).count()
+    }
+
     /// What must be kept of it with its cursor.
     pub fn memory(&self) -> ReaderMemory {
         let open = self.open.range(after(self.cursor)..).map(|(position, open)| (*position, open.deliveries));
@@ -160,6 +172,7 @@ impl<E: Clone> Reader<E> {
         ReaderMemory {
             ahead: self.ahead.iter().copied().map(Place).collect(),
             again: self.open.range(..=self.cursor).map(|(position, _)| Place(*position)).collect(),
+            replayed: self.open.iter().filter(|(_, open)| open.replayed).map(|(position, _)| Place(*position)).collect(),
             deliveries: deliveries
                 .filter(|(_, deliveries)| *deliveries > 0)
                 .map(|(position, deliveries)| (Place(position), deliveries))
@@ -196,18 +209,20 @@ impl<E: Clone> Reader<E> {
             deliveries,
             failures: Vec::new(),
             stand: Stand::Waits(Timestamp(0)),
+            replayed: false,
         };
         self.open.insert(position, open);
     }
 
     /// Takes an event in hand once more that it had settled. `false`: it has it.
-    pub fn again(&mut self, position: Position, correlation_id: &Text, bytes: u64, event: E) -> bool {
+    pub fn again(&mut self, position: Position, correlation_id: &Text, bytes: u64, event: E, replayed: bool) -> bool {
         if position > self.cursor || self.open.contains_key(&position) {
             return false;
         }
         self.open_bytes += bytes;
         let stand = Stand::Waits(Timestamp(0));
-        let open = Open { event, bytes, correlation_id: correlation_id.clone(), deliveries: 0, failures: Vec::new(), stand };
+        let correlation_id = correlation_id.clone();
+        let open = Open { event, bytes, correlation_id, deliveries: 0, failures: Vec::new(), stand, replayed };
         self.open.insert(position, open);
         true
     }
@@ -228,7 +243,7 @@ impl<E: Clone> Reader<E> {
             if let Some(open) = self.open.get_mut(&position) {
                 open.stand = lease;
                 open.deliveries += 1;
-                handed.push(Handed { position, delivery: open.deliveries, event: open.event.clone() });
+                handed.push(Handed { position, delivery: open.deliveries, replayed: open.replayed, event: open.event.clone() });
             }
         }
         handed

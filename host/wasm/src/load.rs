@@ -228,6 +228,7 @@ impl PluginHost {
             roles,
             effect_class: describe::effect_class(&source.outline, &grants, described.memoryless || settings.fresh),
             observes: settings.observes.clone().unwrap_or_else(|| described.observes.clone()),
+            live_behind: settings.live_behind,
             controls: settings.controls.clone().unwrap_or_else(|| described.controls.clone()),
             priority: settings.priority.unwrap_or(described.priority),
             on_fault: describe::on_fault(settings, &described),

@@ -22,6 +22,7 @@ const TOP: &[&str] = &[
     "on_fault",
     "observes",
     "controls",
+    "live_behind",
     "triggers",
     "workers",
     "fresh",
@@ -85,6 +86,7 @@ pub(crate) struct Settings {
     pub(crate) on_fault: Option<OnFault>,
     pub(crate) observes: Option<Filter>,
     pub(crate) controls: Option<Filter>,
+    pub(crate) live_behind: Option<u64>,
     pub(crate) triggers: Option<bool>,
     pub(crate) workers: Option<u32>,
     pub(crate) fresh: bool,
@@ -187,6 +189,7 @@ impl Settings {
             ("argument_bytes", limits.argument_bytes),
             ("result_bytes", limits.result_bytes),
             ("observe_events", limits.observe_events.map(u64::from)),
+            ("live_behind", self.live_behind),
             ("faults", self.breaker.faults.map(u64::from)),
             ("workers", self.workers.map(u64::from)),
         ];

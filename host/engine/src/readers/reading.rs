@@ -32,6 +32,8 @@ pub struct Delivery {
     pub position: Position,
     /// 1 for the first.
     pub delivery: u32,
+    /// Whether it is of the past, and handed out because of a replay.
+    pub replayed: bool,
     /// The event, with its text.
     pub frame: Arc<Frame>,
 }
@@ -62,7 +64,7 @@ impl DurableReader {
     pub(super) fn new(shared: &Arc<Shared>, name: &str, options: ReaderOptions, cursor: Position, memory: ReaderMemory) -> Self {
         let reading = Reading { filter: options.filter.clone(), after: cursor, narration: options.narration, most_behind: None };
         let subscription = Subscription::new(shared.store.clone(), shared.dispatch.clone(), reading);
-        let again = memory.again.clone();
+        let (again, replayed) = (memory.again.clone(), memory.replayed.clone());
         let mut standing = Standing {
             reader: Reader::new(options, cursor, memory),
             written: cursor.sequence,
@@ -70,11 +72,11 @@ impl DurableReader {
             untold: Vec::new(),
             retired: false,
         };
-        for Place(position) in again {
+        for place @ Place(position) in again {
             match shared.store.event(position.sequence).map(|fact| fact.and_then(|fact| part_of(&fact, position))) {
                 Ok(Some(event)) => {
                     let (correlation_id, bytes) = (event.correlation_id.clone(), event.text_bytes());
-                    standing.reader.again(position, &correlation_id, bytes, Frame::new(event));
+                    standing.reader.again(position, &correlation_id, bytes, Frame::new(event), replayed.contains(&place));
                 }
                 Ok(None) => tracing::warn!(reader = name, "what was to be handed out again at {position} is no longer there"),
                 Err(error) => tracing::error!(reader = name, "what is to be handed out again at {position} cannot be read: {error}"),
@@ -121,6 +123,7 @@ impl DurableReader {
                     let delivery = |handed: trackside_model::reader::Handed<Arc<Frame>>| Delivery {
                         position: handed.position,
                         delivery: handed.delivery,
+                        replayed: handed.replayed,
                         frame: handed.event,
                     };
                     return Ok(handed.into_iter().map(delivery).collect());
@@ -188,7 +191,7 @@ impl DurableReader {
         let (position, correlation_id, bytes) = (event.position(), event.correlation_id.clone(), event.text_bytes());
         let ticket = {
             let mut standing = self.serving()?;
-            if !standing.reader.again(position, &correlation_id, bytes, Frame::new(event)) {
+            if !standing.reader.again(position, &correlation_id, bytes, Frame::new(event), false) {
                 return Ok(None);
             }
             standing.unwritten = true;
@@ -203,6 +206,55 @@ impl DurableReader {
         };
         self.changed.notify_waiters();
         Ok(ticket)
+    }
+
+    /// How many more replayed events it may be handed: what comes in has the other half of its places.
+    pub(crate) fn replay_room(&self) -> Result<usize, ReadersError> {
+        let standing = self.serving()?;
+        let half = usize::try_from(standing.reader.options().in_flight / 2).unwrap_or(usize::MAX).max(1);
+        Ok(half.saturating_sub(standing.reader.replaying()).min(standing.reader.room()))
+    }
+
+    /// Waits until something was settled, read or taken away.
+    pub(crate) fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// How it reads, and the sequence up to which it has settled everything.
+    pub(crate) fn stands(&self) -> (ReaderOptions, u64) {
+        let standing = self.standing.lock();
+        (standing.reader.options().clone(), standing.reader.cursor().whole_through())
+    }
+
+    /// Takes events of the past in hand, in one commit with the cursor of their replay. How many those were: what it has in hand, or has still to
+    /// come to, is not handed out twice.
+    pub(crate) fn replay(&self, events: &[Arc<Event>], mut batch: Batch, cursor: (String, Position)) -> Result<usize, ReadersError> {
+        let taken = {
+            let mut standing = self.serving()?;
+            let mut taken = Vec::with_capacity(events.len());
+            for event in events {
+                let (position, correlation_id, bytes) = (event.position(), event.correlation_id.clone(), event.text_bytes());
+                if standing.reader.again(position, &correlation_id, bytes, Frame::new(event.clone()), true) {
+                    taken.push(position);
+                }
+            }
+            standing.unwritten |= !taken.is_empty();
+            batch.cursors.push(cursor);
+            let written = match standing.unwritten {
+                true => self.write(&mut standing, Flush::Lazy, batch).map(drop),
+                false => self.store.append(batch, Flush::Lazy).map(drop),
+            };
+            if let Err(error) = written {
+                // As it was.
+                for position in taken {
+                    standing.reader.acknowledge(position);
+                }
+                return Err(error.into());
+            }
+            taken.len()
+        };
+        self.changed.notify_waiters();
+        Ok(taken)
     }
 
     /// It serves nobody any more, if the log takes what goes with that: which is given where the reader stands, and what is kept of it.

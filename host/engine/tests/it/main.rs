@@ -5,6 +5,7 @@
 mod batches;
 mod commands;
 mod dead_letters;
+mod live;
 mod native;
 mod observers;
 mod outbox;
@@ -12,6 +13,7 @@ mod points;
 mod publish;
 mod readers;
 mod recovery;
+mod replays;
 mod retention;
 mod stop;
 mod stories;

@@ -33,6 +33,7 @@ fn plugin() -> PluginInfo {
         grants: Grants::default(),
         breaker: BreakerPolicy::default(),
         allow_growth: false,
+        live_behind: None,
     }
 }
 

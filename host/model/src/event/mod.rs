@@ -81,6 +81,11 @@ impl Position {
     pub fn end_of(sequence: u64) -> Self {
         Self { sequence, part: u32::MAX }
     }
+
+    /// The last sequence that this is behind with all its parts.
+    pub fn whole_through(self) -> u64 {
+        if self.part == u32::MAX { self.sequence } else { self.sequence.saturating_sub(1) }
+    }
 }
 
 impl fmt::Display for Position {

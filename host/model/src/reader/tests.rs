@@ -239,9 +239,9 @@ fn what_was_settled_is_handed_out_once_more_if_somebody_wants_it() {
     (1..=3).for_each(|sequence| assert_eq!(reader.acknowledge(at(sequence)), Settled::Now));
     reader.pass(at(3));
     assert!(
-        reader.again(at(2), &Text::from("c"), 1, 2)
-            && !reader.again(at(2), &Text::from("c"), 1, 2)
-            && !reader.again(at(4), &Text::from("c"), 1, 4)
+        reader.again(at(2), &Text::from("c"), 1, 2, false)
+            && !reader.again(at(2), &Text::from("c"), 1, 2, false)
+            && !reader.again(at(4), &Text::from("c"), 1, 4, false)
     );
     assert_eq!((reader.cursor(), serde_json::to_string(&reader.memory()).unwrap().as_str()), (at(3), r#"{"again":["2.0"]}"#));
     // What comes meanwhile goes its way.
@@ -251,6 +251,27 @@ fn what_was_settled_is_handed_out_once_more_if_somebody_wants_it() {
     reader.acknowledge(at(4));
     assert_eq!((reader.cursor(), reader.acknowledge(at(2))), (at(4), Settled::Now));
     assert_eq!(reader.memory(), ReaderMemory::default());
+}
+
+#[test]
+fn what_is_replayed_says_so_and_is_kept_apart_until_it_is_settled() {
+    let mut reader = reader(ReaderOptions { deliveries: 2, backoff_ms: 0, ..ReaderOptions::default() });
+    reader.hand_out(Timestamp(0), 9);
+    (1..=3).for_each(|sequence| assert_eq!(reader.acknowledge(at(sequence)), Settled::Now));
+    reader.pass(at(3));
+    reader.take(at(4), &Text::from("d"), 1, 4);
+    assert!((1..=2).all(|sequence| reader.again(at(sequence), &Text::from("c"), 1, sequence, true)));
+    let handed: Vec<(u64, bool)> = reader.hand_out(Timestamp(0), 9).iter().map(|handed| (handed.event, handed.replayed)).collect();
+    assert_eq!((handed, reader.replaying()), (vec![(1, true), (2, true), (4, false)], 2));
+    let kept = serde_json::to_string(&reader.memory()).unwrap();
+    assert_eq!(kept, r#"{"again":["1.0","2.0"],"replayed":["1.0","2.0"],"deliveries":{"4.0":1}}"#);
+    reader.acknowledge(at(1));
+    assert_eq!(reader.replaying(), 1);
+    // One that cannot be done is a dead letter like any other.
+    assert_eq!(reader.give_back(at(2), 1, Timestamp(0), None, "no"), None);
+    reader.hand_out(Timestamp(0), 9);
+    let dead = reader.give_back(at(2), 2, Timestamp(0), None, "no").expect("dead");
+    assert_eq!((dead.deliveries, reader.replaying(), reader.cursor()), (2, 0, Position::end_of(3)));
 }
 
 #[test]

@@ -279,6 +279,7 @@ mod tests {
             grants: Grants::default(),
             breaker: BreakerPolicy::default(),
             allow_growth: false,
+            live_behind: None,
         }
     }
 

@@ -124,6 +124,7 @@ fn info(name: &str, roles: Roles) -> PluginInfo {
         grants: Grants::default(),
         breaker: BreakerPolicy::default(),
         allow_growth: false,
+        live_behind: None,
     }
 }
 
@@ -246,9 +247,9 @@ impl<T> Released for CallReport<T> {
     }
 }
 
-/// As the plugin host does it: the id is derived from the cause and the place in the call, so that a repeated call repeats the id.
+/// As the plugin host does it: the id is derived from the cause and the place among what follows from it, so that a repeated call repeats the id.
 fn publish_of<T>(report: &CallReport<T>, cause: Uuid, event_type: &str, payload: &Value) -> OutboxPublish {
-    let place = report.outbox.publishes.len();
+    let place = report.outbox.publishes.iter().filter(|publish| publish.cause.as_deref() == Some(&*cause.to_string())).count();
     OutboxPublish {
         event_id: Uuid::new_v5(&cause, format!("{event_type}/{place}").as_bytes()),
         event_type: event_type.to_owned(),

@@ -137,7 +137,8 @@ fn wait(name: &str, value: &str) -> Result<u64, ParamError> {
 
 /// A delivery as JSON, around the text that the event has for all its readers.
 fn text_of(delivery: &Delivery) -> String {
-    format!("{{\"position\":\"{}\",\"delivery\":{},\"event\":{}}}", delivery.position, delivery.delivery, delivery.frame.json())
+    let replayed = if delivery.replayed { "\"replay\":true," } else { "" };
+    format!("{{\"position\":\"{}\",\"delivery\":{},{replayed}\"event\":{}}}", delivery.position, delivery.delivery, delivery.frame.json())
 }
 
 impl std::convert::From<ReadersError> for Problem {
