@@ -69,7 +69,8 @@ fn c_compiler() -> Result<(), String> {
         .into())
 }
 
-fn on_path(program: &str) -> bool {
+/// Whether a program of this name is on the PATH.
+pub(crate) fn on_path(program: &str) -> bool {
     let Some(path) = env::var_os("PATH") else { return false };
     env::split_paths(&path).any(|folder| folder.join(program).is_file() || folder.join(format!("{program}.exe")).is_file())
 }

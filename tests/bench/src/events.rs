@@ -12,16 +12,39 @@ use uuid::Uuid;
 
 /// An order, like no other of this run.
 pub(crate) fn incoming(event_type: &str, number: usize) -> Incoming {
-    let payload = format!(
-        r#"{{"order":"order-{number:010}","customer":"customer-{:06}","items":[{{"sku":"kettle-steel-1l7","count":1,"price_cents":4990}},{{"sku":"filter-paper-100","count":3,"price_cents":349}}],"currency":"EUR","total_cents":6037,"express":false}}"#,
-        number % 1_000_003
-    );
     Incoming {
         event_type: event_type.to_owned(),
         source_component: "shop".to_owned(),
-        payload: Some(Json::trusted(payload)),
+        payload: Some(Json::trusted(payload(number))),
         ..Incoming::default()
     }
+}
+
+/// Its payload.
+pub(crate) fn payload(number: usize) -> String {
+    format!(
+        r#"{{"order":"order-{number:010}","customer":"customer-{:06}","items":[{{"sku":"kettle-steel-1l7","count":1,"price_cents":4990}},{{"sku":"filter-paper-100","count":3,"price_cents":349}}],"currency":"EUR","total_cents":6037,"express":false}}"#,
+        number % 1_000_003
+    )
+}
+
+/// The same event as a publisher writes it for HTTP, on one line.
+pub(crate) fn json(event_type: &str, number: usize) -> String {
+    format!(r#"{{"event_type":"{event_type}","source_component":"shop","payload":{}}}"#, payload(number))
+}
+
+/// So many of them, one a line.
+pub(crate) fn ndjson(event_type: &str, first: usize, count: usize) -> String {
+    (first..first + count).map(|number| json(event_type, number) + "\n").collect()
+}
+
+/// The same as readers are sent it.
+pub(crate) fn envelope(number: usize) -> String {
+    let id = Uuid::from_u128(number as u128);
+    format!(
+        r#"{{"event_id":"{id}","event_type":"order:placed","timestamp":"2026-01-31T10:30:00.123456789Z","recorded_at":"2026-01-31T10:30:00.123456789Z","sequence_number":{number},"source_component":"shop","correlation_id":"{id}","severity":"info","payload":{}}}"#,
+        payload(number)
+    )
 }
 
 /// The same at the door.

@@ -11,6 +11,11 @@ use trackside_wasm::{CompileLimits, CompilerCommand, OutgoingOptions, PluginHost
 
 use crate::{COMPILE, disk, events};
 
+/// Size of a write-ahead file that grows no more: past the 16 MiB at which the store begins to carry it into the log.
+pub(crate) const GROWN_BYTES: u64 = 20 << 20;
+/// By then it has been carried to the last page: only then it is written over.
+pub(crate) const CARRIED: Duration = Duration::from_millis(500);
+
 /// Log, plugins and cache. The log and the plugins go when this is dropped; the cache of compiled components stays for the next run.
 pub(crate) struct Host {
     pub(crate) store: Store,
@@ -49,8 +54,6 @@ impl Host {
     /// # Errors
     /// If the log takes nothing.
     pub(crate) fn settle(&self) -> Result<()> {
-        /// Past the 16 MiB at which the store begins to carry it into the log.
-        const GROWN_BYTES: u64 = 20 << 20;
         const EVENTS_A_COMMIT: usize = 512;
         let write_ahead = self.folder.path().join("data/log.db-wal");
         for first in (0..).step_by(EVENTS_A_COMMIT) {
@@ -60,8 +63,7 @@ impl Host {
                 break;
             }
         }
-        // Only what has been carried to the last page is written over.
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(CARRIED);
         Ok(())
     }
 

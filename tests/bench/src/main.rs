@@ -5,23 +5,30 @@
 
 mod bare;
 mod beside;
+mod brokers;
 mod calls;
 mod chain;
+mod crowd;
 mod disk;
+mod dispatch;
 mod engine;
 mod events;
 mod extism;
 mod hexai;
 mod host;
+mod http;
+mod large;
 mod log;
 mod observers;
 mod plugins;
+mod process;
 mod publish;
 mod reload;
 mod report;
 mod samples;
 mod sqlite;
 mod start;
+mod streams;
 mod workflows;
 
 use std::{env, ffi::OsString, process::ExitCode};
@@ -33,8 +40,8 @@ use crate::report::Figure;
 /// The first argument of the process that compiles components: this program serves as its own.
 const COMPILE: &str = "compile-component";
 
-const USAGE: &str =
-    "usage: trackside-bench [--json] [--quick] [calls] [log] [publish] [observers] [workflows] [plugins] [start] [reload] [hexai] [extism]";
+const USAGE: &str = "usage: trackside-bench [--json] [--quick] [calls] [log] [publish] [streams] [dispatch] [large] [observers] [workflows] [plugins] [start] \
+     [reload] [hexai] [extism]";
 
 /// How much is run.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +59,13 @@ impl Effort {
 /// A part: its name on the command line, and what measures it.
 type Part = (&'static str, fn(Effort) -> Result<Vec<Figure>>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 13] = [
     ("calls", calls::measure),
     ("log", log::measure),
     ("publish", publish::measure),
+    ("streams", streams::measure),
+    ("dispatch", dispatch::measure),
+    ("large", large::measure),
     ("observers", observers::measure),
     ("workflows", workflows::measure),
     ("plugins", plugins::measure),

@@ -17,6 +17,7 @@ use crate::{
     engine::{EmbeddedEngine, caller},
     events,
     host::Host,
+    process::cpu,
     publish,
     report::{Figure, Target},
     samples::{Samples, interleave},
@@ -152,15 +153,6 @@ async fn appended(publish: impl Future<Output = trackside_engine::Answer>) -> Re
     let answer = publish.await;
     ensure!(answer.outcome == Outcome::Appended, "an event was not appended: {answer:?}");
     Ok(())
-}
-
-/// Processor time so far, of this process or of this thread.
-fn cpu(clock: libc::clockid_t) -> Result<Duration> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call writes one timespec, which lives until it returns.
-    let got = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    ensure!(got == 0, "the clock of processor time cannot be read: {}", std::io::Error::last_os_error());
-    Ok(Duration::new(u64::try_from(time.tv_sec)?, u32::try_from(time.tv_nsec)?))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]

@@ -1,9 +1,7 @@
 //! What plugins cost besides their calls: loading a hundred of them, an instance after a fault, the memory of a warm one, and how soon a
 //! new version answers. One call is `calls`'; a whole start is `start`'s.
 
-use std::fs;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use trackside_model::{
     event::Event,
     json::Json,
@@ -15,6 +13,7 @@ use crate::{
     calls::{HANDLER, context, proceeds},
     events,
     host::Host,
+    process::{SELF, resident_kib},
     report::{Figure, Target},
     samples::{Side, interleave, us},
 };
@@ -96,24 +95,16 @@ fn resident(effort: Effort) -> Result<Vec<Figure>> {
                 let host = Host::new()?;
                 host.add(HANDLER, &component)?;
                 drop(host.plugins.raw_instances(HANDLER, 1)?);
-                let before = resident_kib()?;
+                let before = resident_kib(SELF)?;
                 let mut instances = host.plugins.raw_instances(HANDLER, INSTANCES)?;
                 for instance in &mut instances {
                     proceeds(instance.check(&subject, &context()))?;
                 }
-                Ok((resident_kib()? - before) / INSTANCES as f64)
+                Ok((resident_kib(SELF)? - before) / INSTANCES as f64)
             },
             &mut || Ok(component.len() as f64 / 1024.0),
         ],
     )?;
     let beside = "KiB: the component's file";
     Ok(vec![Figure::new("resident_per_instance", "KiB", resident, beside, code).target(Target::AtMost(40.0))])
-}
-
-/// KiB of this process that are in memory.
-fn resident_kib() -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel says how much memory is in use")?;
-    let kib = line.trim().trim_end_matches(" kB").trim();
-    kib.parse().with_context(|| format!("'{kib}' is no number of KiB"))
 }

@@ -1,5 +1,5 @@
-//! Publishing with 512 in flight, in process, beside bare SQLite that commits the same events 512 at a time.
-//! One at a time is `log`'s.
+//! Publishing with 512 in flight, in process, beside bare SQLite that commits the same events 512 at a time, and beside brokers with as many
+//! in flight over the sockets of this machine. One at a time is `log`'s.
 
 use std::{
     cell::Cell,
@@ -17,42 +17,66 @@ use trackside_model::event::Event;
 
 use crate::{
     Effort,
+    brokers::{Broker, Kind},
     engine::{EmbeddedEngine, caller},
     events,
     host::Host,
     report::{Figure, Target},
-    samples::interleave,
+    samples::{Side, interleave_all},
     sqlite::BareSqlite,
 };
 
 const IN_FLIGHT: usize = 512;
 
-/// The figure of many publishes at a time.
+/// A broker beside the host: the figure's name, what it is held against, the target, and how much of a round it has, in parts of a hundred.
+/// A slow one has a shorter turn, so that all of them meet the same moments.
+const BROKERS: [(Kind, &str, &str, f64, usize); 3] = [
+    (Kind::RedisAlways, "publish_512_vs_redis_always", "events/s: Redis 7 streams, appendfsync always", 1.2, 60),
+    (Kind::JetStreamSynced, "publish_512_vs_jetstream_synced", "events/s: NATS JetStream, sync_interval always", 10.0, 6),
+    (Kind::JetStreamDefault, "publish_512_vs_jetstream_default", "events/s: NATS JetStream as it comes, unsynced", 0.9, 100),
+];
+
+/// The figures of many publishes at a time.
 ///
 /// # Errors
 /// If an event is not appended.
 pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let rounds = effort.of(15, 4);
     let (commits, events_a_round) = (effort.of(160, 40), effort.of(160, 40) * IN_FLIGHT);
+    let mut brokers = Vec::new();
+    for (kind, name, baseline, least, share) in BROKERS {
+        if let Some(broker) = Broker::start(kind)? {
+            brokers.push((broker, name, baseline, least, events_a_round * share / 100));
+        }
+    }
     eprintln!("  {rounds} rounds of {events_a_round} publishes, {IN_FLIGHT} in flight");
     let host = Host::new()?;
     host.settle()?;
     let mut sqlite = BareSqlite::new(host.folder.path())?;
     let engine = EmbeddedEngine::start(&host, &[])?;
-    let begun_with = Cell::new(0);
-    let [published, bare] = interleave(
-        rounds,
-        [
-            &mut || {
-                let first = begun_with.replace(begun_with.get() + events_a_round);
-                engine.runtime.block_on(rate(&engine.engine, IN_FLIGHT, first, events_a_round))
-            },
-            &mut || bare_rate(&mut sqlite, commits),
-        ],
-    )?;
+    let begun_with = &Cell::new(0);
+    let mut publish = || {
+        let first = begun_with.replace(begun_with.get() + events_a_round);
+        engine.runtime.block_on(rate(&engine.engine, IN_FLIGHT, first, events_a_round))
+    };
+    let mut bare = || bare_rate(&mut sqlite, commits);
+    let mut beside: Vec<_> =
+        brokers.iter_mut().map(|(broker, .., count)| move || broker.rate(IN_FLIGHT, begun_with.get(), *count)).collect();
+    let mut sides: Vec<Side<'_>> = vec![&mut publish, &mut bare];
+    sides.extend(beside.iter_mut().map(|side| side as Side<'_>));
+    let mut samples = interleave_all(rounds, &mut sides)?.into_iter();
     engine.stop();
-    let beside = "events/s: bare SQLite, 512 a commit";
-    Ok(vec![Figure::new("publish_512_in_flight", "events/s", published, beside, bare).target(Target::AtLeast(100_000.0))])
+    let (published, bare) = (samples.next().unwrap_or_default(), samples.next().unwrap_or_default());
+    let mut figures = vec![
+        Figure::new("publish_512_in_flight", "events/s", published.clone(), "events/s: bare SQLite, 512 a commit", bare.clone())
+            .target(Target::AtLeast(100_000.0)),
+        Figure::new("publish_512_vs_sqlite", "events/s", published.clone(), "events/s: bare SQLite, 512 a commit", bare)
+            .target(Target::RatioAtLeast(0.8)),
+    ];
+    figures.extend(brokers.iter().zip(samples).map(|((_, name, baseline, least, _), beside)| {
+        Figure::new(*name, "events/s", published.clone(), *baseline, beside).target(Target::RatioAtLeast(*least))
+    }));
+    Ok(figures)
 }
 
 /// Events a second that so many publishers come to, each of which waits for its answer before it publishes again.

@@ -2,7 +2,7 @@
 //! directory, waits until the file has settled, compiles it in a child process, and swaps. Starting that host is `start`'s.
 
 use std::{
-    env, fs,
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     thread,
@@ -17,7 +17,7 @@ use crate::{
     Effort,
     report::{Figure, Target},
     samples::Samples,
-    start::Place,
+    start::{Place, program},
 };
 
 /// A control handler in Rust that is asked about every `load:*`.
@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// # Errors
 /// If the host does not start, or a version does not come into service.
 pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
-    let program = env::var_os("TRACKSIDE_BIN").context("TRACKSIDE_BIN names no host; run this with `cargo xtask bench`")?;
+    let program = program()?;
     let component = trackside_test_guests::build().bytes(PLUGIN);
     let place = Place::new(&program, &[(PLUGIN.to_owned(), component.clone())])?;
     let (host, address) = place.start()?;

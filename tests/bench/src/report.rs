@@ -28,6 +28,8 @@ pub(crate) enum Target {
     AtLeast(f64),
     /// The ratio to the baseline, at most.
     RatioAtMost(f64),
+    /// The ratio to the baseline, at least.
+    RatioAtLeast(f64),
 }
 
 /// The line of `--json`.
@@ -63,6 +65,7 @@ impl Figure {
             Target::AtMost(most) => self.samples.median() / most,
             Target::AtLeast(least) => least / self.samples.median(),
             Target::RatioAtMost(most) => self.ratio() / most,
+            Target::RatioAtLeast(least) => least / self.ratio(),
         })
     }
 
@@ -72,6 +75,7 @@ impl Figure {
             Some(Target::AtMost(most)) => format!("≤ {}", number(most)),
             Some(Target::AtLeast(least)) => format!("≥ {}", number(least)),
             Some(Target::RatioAtMost(most)) => format!("≤ {most} ×"),
+            Some(Target::RatioAtLeast(least)) => format!("≥ {least} ×"),
         }
     }
 
@@ -180,6 +184,7 @@ mod tests {
         [1.0, 9.0, 2.0].into_iter().for_each(|sample| samples.push(sample));
         let figure = Figure::new("x", "ns", samples.clone(), "half of it", samples.map(|sample| sample / 2.0));
         assert!((figure.ratio() - 2.0).abs() < 1e-9);
-        assert_eq!(figure.target(Target::RatioAtMost(4.0)).used(), Some(0.5));
+        assert_eq!(figure.clone().target(Target::RatioAtMost(4.0)).used(), Some(0.5));
+        assert_eq!(figure.target(Target::RatioAtLeast(3.0)).used(), Some(1.5));
     }
 }

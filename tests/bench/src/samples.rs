@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 /// Samples in the order in which they were taken.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,13 @@ pub(crate) type Side<'a> = &'a mut dyn FnMut() -> Result<f64>;
 
 /// Takes a sample of each side in turn, `rounds` times, after a tenth of that which does not count.
 pub(crate) fn interleave<const N: usize>(rounds: usize, mut sides: [Side<'_>; N]) -> Result<[Samples; N]> {
-    let mut samples: [Samples; N] = std::array::from_fn(|_| Samples::default());
+    let samples = interleave_all(rounds, &mut sides)?;
+    samples.try_into().map_err(|_| anyhow!("every side has its samples"))
+}
+
+/// The same for sides whose number is known only now.
+pub(crate) fn interleave_all(rounds: usize, sides: &mut [Side<'_>]) -> Result<Vec<Samples>> {
+    let mut samples = vec![Samples::default(); sides.len()];
     let warm_up = rounds / 10 + 1;
     for round in 0..warm_up + rounds {
         for (side, samples) in sides.iter_mut().zip(&mut samples) {

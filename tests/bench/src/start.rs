@@ -2,7 +2,9 @@
 //! with none. The program is the one that `TRACKSIDE_BIN` names.
 
 use std::{
-    env, fs,
+    env,
+    ffi::{OsStr, OsString},
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -15,7 +17,9 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::{
-    Effort, disk,
+    Effort, disk, events,
+    host::{CARRIED, GROWN_BYTES},
+    http::Client,
     report::{Figure, Target},
     samples::interleave,
 };
@@ -25,6 +29,7 @@ const PLUGINS: [&str; 5] = ["audit", "minimal", "retry-policy", "sim", "text"];
 const COPIES: u32 = 4;
 /// The first start compiles.
 const LONGEST_START: Duration = Duration::from_secs(120);
+const EVENTS_A_BODY: usize = 2_000;
 const LOOK: Duration = Duration::from_micros(200);
 
 /// The figure of a start.
@@ -32,7 +37,7 @@ const LOOK: Duration = Duration::from_micros(200);
 /// # Errors
 /// If the host does not become ready.
 pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
-    let program = env::var_os("TRACKSIDE_BIN").context("TRACKSIDE_BIN names no host; run this with `cargo xtask bench`")?;
+    let program = program()?;
     let (with, without) = (Place::new(&program, &twenty())?, Place::new(&program, &[])?);
     eprintln!("  compiling {} plugins, unless an earlier run has", PLUGINS.len() as u32 * COPIES);
     with.start_ms()?;
@@ -41,6 +46,14 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     eprintln!("  {rounds} starts with them and without");
     let [twenty, none] = interleave(rounds, [&mut || with.start_ms(), &mut || without.start_ms()])?;
     Ok(vec![Figure::new("start_20_plugins", "ms", twenty, "ms: a start without plugins", none).target(Target::AtMost(60.0))])
+}
+
+/// The host that is measured.
+///
+/// # Errors
+/// If nobody has named one.
+pub(crate) fn program() -> Result<OsString> {
+    env::var_os("TRACKSIDE_BIN").context("TRACKSIDE_BIN names no host; run this with `cargo xtask bench`")
 }
 
 /// The twenty, by name.
@@ -59,7 +72,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn new(program: &std::ffi::OsStr, plugins: &[(String, Vec<u8>)]) -> Result<Self> {
+    pub(crate) fn new(program: &OsStr, plugins: &[(String, Vec<u8>)]) -> Result<Self> {
         let place = Self { program: program.into(), folder: disk::scratch()? };
         fs::create_dir(place.plugins())?;
         plugins.iter().try_for_each(|(name, component)| fs::write(place.plugins().join(format!("{name}.wasm")), component))?;
@@ -71,8 +84,36 @@ impl Place {
         self.folder.path().join("plugins")
     }
 
+    /// Its data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The folder that both lie in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A running host whose write-ahead file has its size and is written over from its start, as in `Host::settle`.
+    ///
+    /// # Errors
+    /// If the host does not become ready, or takes nothing.
+    pub(crate) fn start_settled(&self) -> Result<(Running, SocketAddr)> {
+        let (host, address) = self.start()?;
+        let mut client = Client::connect(address)?;
+        let write_ahead = self.data().join("log.db-wal");
+        for first in (0..).step_by(EVENTS_A_BODY) {
+            client.publish_all(&events::ndjson("bench:settled", first, EVENTS_A_BODY))?;
+            if fs::metadata(&write_ahead)?.len() >= GROWN_BYTES {
+                break;
+            }
+        }
+        thread::sleep(CARRIED);
+        Ok((host, address))
+    }
+
     /// Milliseconds from spawning to ready; the host is stopped afterwards.
-    fn start_ms(&self) -> Result<f64> {
+    pub(crate) fn start_ms(&self) -> Result<f64> {
         let begun = Instant::now();
         let (host, _) = self.start()?;
         let ready_ms = begun.elapsed().as_secs_f64() * 1e3;
@@ -139,6 +180,11 @@ fn is_ready(address: SocketAddr) -> bool {
 pub(crate) struct Running(Child);
 
 impl Running {
+    /// Its number as a process.
+    pub(crate) fn process(&self) -> String {
+        self.0.id().to_string()
+    }
+
     /// Asks it to stop, and waits until it has.
     pub(crate) fn stop(mut self) -> Result<()> {
         let process = libc::pid_t::try_from(self.0.id())?;
