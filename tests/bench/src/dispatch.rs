@@ -32,6 +32,8 @@ const MANY: usize = 10_000;
 const EVENTS: usize = 2_000;
 /// Of so many events one is wanted, by one reader.
 const WANTED_OF: usize = 100;
+/// By then all readers have read what there is and sit at the head.
+const SEATED: Duration = Duration::from_secs(1);
 /// The last event of a batch.
 const LAST: &str = "batch:ended";
 const GRACE: Duration = Duration::from_secs(5);
@@ -86,6 +88,7 @@ impl Side {
         }
         let only_last = Filter { event_types: Some(vec![Pattern::parse(LAST)?]), ..Filter::default() };
         let last = engine.subscribe(Reading { filter: only_last, after, ..Reading::default() });
+        runtime.block_on(tokio::time::sleep(SEATED));
         Ok(Self { runtime, engine, store, _host: host, readers, handed, last, filters, batches: 0 })
     }
 

@@ -146,9 +146,9 @@ fn number(value: f64) -> String {
         medium if medium < 100.0 => 1,
         _ => 0,
     };
-    let text = format!("{value:.digits$}");
+    let text = format!("{:.digits$}", value.abs());
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut grouped = String::new();
+    let mut grouped = String::from(if value < 0.0 { "-" } else { "" });
     for (place, digit) in whole.chars().enumerate() {
         if place > 0 && (whole.len() - place).is_multiple_of(3) {
             grouped.push(',');
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn numbers_are_set_for_reading() {
-        assert_eq!([0.256, 12.34, 456.7, 123_456.7].map(number), ["0.26", "12.3", "457", "123,457"]);
+        assert_eq!([0.256, 12.34, 456.7, 123_456.7, -456.7].map(number), ["0.26", "12.3", "457", "123,457", "-457"]);
     }
 
     #[test]
