@@ -12,7 +12,7 @@ use trackside_model::{
     keeping::{Gap, TRIMMED, TrimmedEvents},
     time::Timestamp,
 };
-use trackside_store::{AppendError, Batch, Entry, Flush, Held, Poisoned, ReadError, Retention, Step, Trim, TrimmedEvent};
+use trackside_store::{AppendError, Batch, Entry, Flush, Held, Poisoned, ReadError, Retention, Step, Trim, TrimmedEvent, failpoint};
 
 use crate::{
     bypass::{self, MOST_BYPASS_MS},
@@ -203,7 +203,10 @@ impl Shared {
         let notice = told.map(|(event_type, payload)| Notice::new(event_type, clock::fresh_id(), clock::now(), payload));
         let notice = notice.map(|notice| notice.expect("the catalogue has the types of cleanups"));
         let batch = Batch { trim, ..Batch::of(notice.map(|notice| Entry::fresh(Admitted::notice(notice)))) };
-        Ok(self.store.append(batch, Flush::Now)?.ticket.durable().await?)
+        failpoint::before("retention");
+        self.store.append(batch, Flush::Now)?.ticket.durable().await?;
+        failpoint::after("retention");
+        Ok(())
     }
 }
 

@@ -7,6 +7,8 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod explain;
+#[cfg(debug_assertions)]
+mod failpoint;
 pub mod http;
 mod inbox;
 mod kv_value;

@@ -20,7 +20,9 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .map_or(Ok(()), |before| file.set_permissions(before.permissions()))
         .and_then(|()| file.write_all(bytes))
         .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&unfinished, path));
+        .and_then(|()| fs::rename(&unfinished, path))
+        // The new name too is on the disk when this is done.
+        .and_then(|()| File::open(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all());
     if written.is_err() {
         // Nobody reads what is hidden and unfinished.
         let _ = fs::remove_file(&unfinished);

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{
-    directory,
+    directory, failpoint,
     open::OpenError,
     schema,
     verify::{Verified, verify},
@@ -72,8 +72,10 @@ pub fn backup(data_dir: &Path, to: &Path, tell: impl FnMut(u64, u64)) -> Result<
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
+    failpoint::before("backup");
     let copied = copy(&source, &part).and_then(|()| verify(&part, tell)).and_then(|verified| {
         put_in_place(&part, to).map_err(|source| BackupError::Io { path: to.to_owned(), source })?;
+        failpoint::after("backup");
         Ok(verified)
     });
     if copied.is_err() {

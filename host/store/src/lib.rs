@@ -18,6 +18,7 @@ mod directory;
 mod durable_readers;
 mod event_types;
 mod expected;
+pub mod failpoint;
 mod find;
 mod inbox;
 mod kv;

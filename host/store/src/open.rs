@@ -197,7 +197,7 @@ fn open_for_carrying(path: &Path) -> Result<Connection, OpenError> {
 fn start(shared: Arc<Shared>, connection: Connection, carrier: Connection, held: HeldDirectory) -> Result<Threads, OpenError> {
     let failed = |source| OpenError::Io { what: "start the store's threads".to_owned(), source };
     let connection = WriteConnection::new(connection).map_err(OpenError::of)?;
-    let checkpoints = Arc::new(Checkpoints::default());
+    let checkpoints = Arc::new(Checkpoints::new(shared.options.checkpoint_pages));
     let writer = Writer { shared, connection, checkpoints: checkpoints.clone(), held };
     let stop = checkpoints.clone();
     let checkpointer = thread::Builder::new()

@@ -22,6 +22,8 @@ pub struct StoreOptions {
     pub max_pending_bytes: usize,
     /// Connections that read at a time: more callers wait for one.
     pub max_readers: usize,
+    /// Pages (4 KiB each) of the write-ahead file that have it carried into the log; at four times as many, commits wait for that.
+    pub checkpoint_pages: u32,
 }
 
 impl StoreOptions {
@@ -36,6 +38,7 @@ impl StoreOptions {
             max_pending_events: 65_536,
             max_pending_bytes: 64 << 20,
             max_readers: 8,
+            checkpoint_pages: 4_096,
         }
     }
 }

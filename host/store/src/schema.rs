@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use crate::{
     dead_letters,
     event_types::{RememberedNames, TypeNames},
+    failpoint,
     open::OpenError,
     ring::event_bytes,
     rows::{self, event_columns},
@@ -68,6 +69,7 @@ pub(crate) fn identify(connection: &Connection) -> Result<u32, OpenError> {
 /// Brings the file to the known version.
 pub(crate) fn migrate(connection: &mut Connection, found: u32) -> Result<(), OpenError> {
     for (number, migration) in (1u32..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
+        failpoint::before("migration");
         let transaction = connection.transaction().map_err(OpenError::of)?;
         transaction.execute_batch(migration).map_err(OpenError::of)?;
         if number == DEAD_LETTERS_SINCE {
@@ -76,6 +78,7 @@ pub(crate) fn migrate(connection: &mut Connection, found: u32) -> Result<(), Ope
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(OpenError::of)?;
         transaction.pragma_update(None, "user_version", number).map_err(OpenError::of)?;
         transaction.commit().map_err(OpenError::of)?;
+        failpoint::after("migration");
         tracing::info!(version = number, "migrated the log");
     }
     Ok(())

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     checkpoint::{self, Checkpoints},
     directory::HeldDirectory,
+    failpoint,
     pending::Group,
     shared::Shared,
     write::WriteConnection,
@@ -39,7 +40,9 @@ impl Writer {
 
     fn commit_until_closed(&mut self) -> Result<(), String> {
         while let Some(group) = self.shared.next_group() {
+            failpoint::before("commit");
             self.commit(&group)?;
+            failpoint::after("commit");
             self.shared.committed(&group);
             self.checkpoints.after_commit(self.connection.connection(), self.connection.wal_pages());
         }

@@ -13,7 +13,7 @@ use trackside_model::{
     event::Position,
     reader::{ReaderError, ReaderMemory, ReaderOptions, check_name},
 };
-use trackside_store::{AppendError, Batch, Entry, Flush, Poisoned, ReadError, ReaderChange, Store, reader_cursor};
+use trackside_store::{AppendError, Batch, Entry, Flush, Poisoned, ReadError, ReaderChange, Store, failpoint, reader_cursor};
 
 pub(crate) use self::reading::part_of;
 pub use self::reading::{Delivery, DurableReader};
@@ -176,5 +176,8 @@ fn remember(
 ) -> Result<trackside_store::Ticket, AppendError> {
     batch.cursors.push((reader_cursor(name), cursor));
     batch.readers.push(ReaderChange::Remember { name: name.to_owned(), memory: text(memory) });
-    Ok(store.append(batch, flush)?.ticket)
+    failpoint::before("reader");
+    let ticket = store.append(batch, flush)?.ticket;
+    failpoint::after("reader");
+    Ok(ticket)
 }

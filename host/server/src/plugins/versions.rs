@@ -12,6 +12,7 @@ use trackside_model::{
     plugin::{Digest, PluginInfo},
     time::Timestamp,
 };
+use trackside_store::failpoint;
 use trackside_wasm::PluginBytes;
 
 use crate::whole_file;
@@ -213,7 +214,10 @@ impl Versions {
     fn write(&self, folder: &Path, history: &History) -> Result<(), VersionError> {
         let path = folder.join(INDEX);
         let text = serde_json::to_vec_pretty(history).unwrap_or_default();
-        whole_file::write(&path, &text).map_err(|source| VersionError::Io { path, source })
+        failpoint::before("version");
+        whole_file::write(&path, &text).map_err(|source| VersionError::Io { path, source })?;
+        failpoint::after("version");
+        Ok(())
     }
 
     /// The bytes of a version, as they were.
