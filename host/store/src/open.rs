@@ -168,6 +168,7 @@ fn open_for_writing(path: &Path) -> Result<(Connection, End), OpenError> {
     }
     set_up(&connection).map_err(OpenError::of)?;
     schema::migrate(&mut connection, found)?;
+    sync(&connection).map_err(OpenError::of)?;
     let end = schema::check_tail(&connection)?;
     Ok((connection, end))
 }
@@ -182,6 +183,13 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)
+}
+
+/// What a host that was killed had written and not synced is in the log from now on: it must be on the disk before anybody is shown it. A commit of
+/// anything syncs all that stands before it in the write-ahead file.
+fn sync(connection: &Connection) -> rusqlite::Result<()> {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    connection.pragma_update(None, "user_version", version)
 }
 
 fn open_for_carrying(path: &Path) -> Result<Connection, OpenError> {
