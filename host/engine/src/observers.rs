@@ -14,7 +14,7 @@ use trackside_model::{
     keeping::{Attempt, DEAD_LETTERED, DeadLettered, MOST_ATTEMPTS},
     ports::{CallReport, Delivery, EventBatch, Outbox, Usage},
 };
-use trackside_store::{AppendError, AttemptChange, Batch, Entry, Flush};
+use trackside_store::{AppendError, AttemptChange, Batch, Entry, Flush, failpoint};
 
 use tokio::{sync::oneshot, time::Instant};
 
@@ -298,7 +298,7 @@ impl Shared {
                 self.taken(slot, reading, events, report.usage);
                 None
             }
-            Delivered::Taken(report) => match self.advance(reading, through, last, report.outbox, None) {
+            Delivered::Taken(report) => match self.advance(reading, through, batch.events(), last, report.outbox, None) {
                 Ok(()) => {
                     self.taken(slot, reading, events, report.usage);
                     None
@@ -396,7 +396,7 @@ impl Shared {
         let payload = Json::from_value(&dead);
         let notice = Notice::new(DEAD_LETTERED, clock::fresh_id(), clock::now(), payload).map(|notice| notice.caused_by(last));
         let told = notice.map_err(|error| tracing::error!("{error}")).ok();
-        match self.advance(reading, through, last, Outbox::default(), told) {
+        match self.advance(reading, through, &[], last, Outbox::default(), told) {
             Ok(()) => {
                 reading.deliveries = 0;
                 None
@@ -413,6 +413,7 @@ impl Shared {
         &self,
         reading: &mut Reading,
         cursor: Position,
+        events: &[Arc<Event>],
         last: &Event,
         released: Outbox,
         told: Option<Notice>,
@@ -424,8 +425,10 @@ impl Shared {
         if reading.comes_past(cursor) {
             batch.attempts.push(AttemptChange::Past(cursor_key(&reading.name)));
         }
-        outbox::release_one(&mut batch, reading.name.clone(), released, last, outbox::hops_of(last));
+        outbox::release_about(&mut batch, reading.name.clone(), released, events, last);
+        failpoint::before("observer");
         self.store.append(batch, Flush::Lazy)?;
+        failpoint::after("observer");
         if reading.comes_past(cursor) {
             reading.failed = None;
         }

@@ -9,11 +9,12 @@ use trackside_model::{
     event::{EnvelopeLimits, Event, HOPS, Incoming, Text},
     json::Json,
     keeping::{Attempt, DEAD_LETTERED, DeadLettered},
-    ports::Outbox,
+    ports::{Outbox, OutboxPublish},
     rate::{Rate, Rates},
     replay::REPLAY,
 };
-use trackside_store::{Batch, Entry, Flush, OutboxEntry, OutboxRow, ReadError};
+use trackside_store::{Batch, Entry, Flush, OutboxEntry, OutboxRow, ReadError, failpoint};
+use uuid::Uuid;
 
 use uuid::Uuid;
 
@@ -58,7 +59,21 @@ pub(crate) fn release(batch: &mut Batch, outboxes: Vec<(Text, Outbox)>, cause: &
 
 /// The same for one call.
 pub(crate) fn release_one(batch: &mut Batch, plugin: Text, outbox: Outbox, cause: &Event, hops: u32) {
+    release_by(batch, plugin, outbox, |_| (cause, hops));
+}
+
+/// The same for a call about several events: a publish follows from the one that it names, else from the last.
+pub(crate) fn release_about(batch: &mut Batch, plugin: Text, outbox: Outbox, events: &[Arc<Event>], last: &Event) {
+    release_by(batch, plugin, outbox, |publish| {
+        let named = publish.cause.as_deref().and_then(|cause| Uuid::parse_str(cause).ok());
+        let cause = named.and_then(|named| events.iter().find(|event| event.event_id == named)).map_or(last, |event| &**event);
+        (cause, hops_of(cause))
+    });
+}
+
+fn release_by<'a>(batch: &mut Batch, plugin: Text, outbox: Outbox, cause_of: impl Fn(&OutboxPublish) -> (&'a Event, u32)) {
     for publish in outbox.publishes {
+        let (cause, hops) = cause_of(&publish);
         let causation_id = publish.cause.as_deref().map_or_else(|| Text::from(cause.event_id.to_string()), Text::from);
         batch.outbox_put.push(OutboxRow {
             plugin: plugin.clone(),
@@ -252,7 +267,10 @@ impl Shared {
     }
 
     fn done(&self, entry: &OutboxEntry) -> bool {
-        self.store.append(Batch { outbox_done: vec![entry.id], ..Batch::default() }, Flush::Lazy).is_ok()
+        failpoint::before("outbox");
+        let taken = self.store.append(Batch { outbox_done: vec![entry.id], ..Batch::default() }, Flush::Lazy).is_ok();
+        failpoint::after("outbox");
+        taken
     }
 
     /// An error that a plugin raised becomes an event of the plugin host.

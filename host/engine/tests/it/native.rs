@@ -10,11 +10,12 @@ use std::{
 
 use parking_lot::Mutex;
 use serde_json::json;
-use trackside_engine::{Native, Outcome, RegisterError};
+use trackside_engine::{Native, Outcome, RegisterError, Together};
 use trackside_model::{
     control::Signal,
     emit::{Emit, ToolCalled},
     event::{Incoming, Severity},
+    json::Json,
     plugin::OnFault,
 };
 
@@ -109,6 +110,29 @@ fn a_handler_that_panics_or_dawdles_costs_its_own_call() {
     assert_eq!(faults[0], "it panicked: number one");
     assert!(faults[1].starts_with("it came back after") && faults[1].ends_with("50 are allowed"), "{faults:?}");
     assert_eq!(host.kv("fragile", "asked").as_deref(), Some("1"), "what the faulting calls wanted did not happen");
+}
+
+#[test]
+fn what_follows_from_one_event_of_a_batch_is_correlated_with_that_one() {
+    let host = Host::with([]);
+    let ledger = Native::observer("ledger", types(&["order:*"]), |events, _, effects| {
+        for event in events {
+            let publish = effects.caused_by(event).publish("ledger:noted", Severity::Info, Json::from_value(&json!({})));
+            publish.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    });
+    host.run(async { host.engine().register(ledger).expect("takes it") });
+    let ordered = |basket: &str| Incoming { correlation_id: Some(basket.to_owned()), ..order(1) };
+    let orders = ["basket-1", "basket-2", "basket-3"].map(ordered).to_vec();
+    assert!(matches!(host.run(host.engine().publish_together(orders, caller())), Together::All(_)));
+    host.until_told("ledger:noted", 3);
+    let of = |event_type: &str| -> Vec<String> {
+        let mut of: Vec<String> = host.of_type(event_type).iter().map(|event| event.correlation_id.to_string()).collect();
+        of.sort();
+        of
+    };
+    assert_eq!(of("ledger:noted"), of("order:placed"));
 }
 
 #[test]
