@@ -52,7 +52,7 @@ use crate::{
     stretch::Stretches,
     subscription::{Reading, Subscription},
     tasks::{OnStop, Stopping, Tasks},
-    workflows::{LoopSender, Message, WorkflowLoop},
+    workflows::{self, LoopSender, Message, WorkflowLoop},
 };
 
 /// Messages that may wait for the workflow loop; whoever sends more waits.
@@ -143,7 +143,7 @@ impl Engine {
         let machine = fold::machine(&store)?;
         let identity = Identity::new(options.dedup_window_ms, options.dedup_entries);
         fold::window(&store, &identity, options.dedup_window_ms)?;
-        let (workflows, messages) = crossbeam_channel::bounded(MOST_MESSAGES);
+        let (workflows, messages) = workflows::messages(MOST_MESSAGES);
         let shared = Arc::new(Shared {
             guest_threads: GuestThreads::start(
                 &tasks,
@@ -192,7 +192,7 @@ impl Engine {
         });
         shared.readers.recover(&shared)?;
         let workflow_loop = WorkflowLoop::new(Arc::downgrade(&shared), machine);
-        shared.tasks.thread("workflows", move || workflow_loop.run(&messages))?;
+        shared.tasks.thread("workflows", move || workflow_loop.run(&messages.waiting))?;
         shared.tasks.spawn("dispatch", OnStop::Drain, shared.dispatch.clone().run(shared.store.clone(), shared.tasks.stopping()));
         shared.announce("engine:started", json!({}))?;
         Ok(Self { shared })
@@ -430,7 +430,7 @@ impl Shared {
 
     /// Tells the workflow loop. A loop that has come to an end takes nothing, and needs nothing.
     pub(crate) fn tell_loop(&self, message: Message) {
-        let _ = self.workflows.send(message);
+        self.workflows.tell(message);
     }
 
     /// The loop has come to an end in trouble.

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -370,5 +373,46 @@ fn answer_later(shared: &Arc<Shared>, key: QuestionKey, reason: String) {
     shared.tell_from_worker(Input::Answer { key, verdict, record: None }, None);
 }
 
+/// Messages to the loop, as many as that at a time: whoever sends more waits.
+pub(crate) fn messages(most: usize) -> (LoopSender, LoopReceiver) {
+    let (sender, waiting) = crossbeam_channel::bounded(most);
+    let ended = Arc::new(AtomicBool::new(false));
+    (LoopSender { sender, waiting: waiting.clone(), ended: ended.clone() }, LoopReceiver { waiting, ended })
+}
+
 /// Where the loop is told.
-pub(crate) type LoopSender = Sender<Message>;
+pub(crate) struct LoopSender {
+    sender: Sender<Message>,
+    waiting: Receiver<Message>,
+    ended: Arc<AtomicBool>,
+}
+
+impl LoopSender {
+    /// Tells the loop. Of one that has ended nobody gets an answer, and is told so by the end of what he waits with.
+    pub(crate) fn tell(&self, message: Message) {
+        // Both ends of the channel are here: it is never closed.
+        let _ = self.sender.send(message);
+        if self.ended.load(SeqCst) {
+            let_go(&self.waiting);
+        }
+    }
+}
+
+/// Where the loop is told from. When it is dropped, the loop has ended, however that came.
+pub(crate) struct LoopReceiver {
+    pub(crate) waiting: Receiver<Message>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Drop for LoopReceiver {
+    fn drop(&mut self) {
+        // First this, then that: what is sent meanwhile is let go of by its sender.
+        self.ended.store(true, SeqCst);
+        let_go(&self.waiting);
+    }
+}
+
+/// A channel keeps what nobody will take, and with it what others wait for.
+fn let_go(waiting: &Receiver<Message>) {
+    while waiting.try_recv().is_ok() {}
+}
