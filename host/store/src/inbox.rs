@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, pa
 use trackside_model::time::Timestamp;
 use uuid::Uuid;
 
-use crate::rows::integer;
+use crate::{failpoint, rows::integer};
 
 /// Its folder in the data directory: what happens there is heard of apart from what happens in the log.
 const FOLDER: &str = "inbox";
@@ -210,15 +210,27 @@ impl Inbox {
                 }
             })
         };
-        let event_id = match text(1, "event_id")? {
-            Some(given) => Uuid::parse_str(&given).map_err(|_| given),
-            None => Ok(Uuid::new_v5(&self.identity, format!("inbox {id}").as_bytes())),
-        };
+        let given = text(1, "event_id")?;
         let mut fields = Vec::new();
         for (column, name) in (2..).zip(FIELDS) {
             fields.extend(text(column, name)?.map(|value| (name, value)));
         }
+        let event_id = match given {
+            Some(given) => Uuid::parse_str(&given).map_err(|_| given),
+            None => Ok(self.identity_of(id, &fields)),
+        };
         Ok(InboxRow { id, event_id, fields, malformed, too_large: None })
+    }
+
+    /// The identity of a row that was given none. What stands in the row is part of it: after a loss of power that took back a row whose writer had
+    /// not synced it, its number is given to another one.
+    fn identity_of(&self, id: i64, fields: &[(&'static str, String)]) -> Uuid {
+        let mut text = format!("inbox {id}");
+        for (name, value) in fields {
+            // With its length, so that no two rows read alike.
+            text.push_str(&format!("\n{name} {} {value}", value.len()));
+        }
+        Uuid::new_v5(&self.identity, text.as_bytes())
     }
 
     /// Writes down what became of rows, and removes those that were settled before `keep_since`.
@@ -226,6 +238,7 @@ impl Inbox {
     /// # Errors
     /// [`InboxError::Busy`] while somebody else writes: nothing was written.
     pub fn settle(&self, settled: &[Settled], now: Timestamp, keep_since: Timestamp) -> Result<(), InboxError> {
+        failpoint::before("inbox");
         let mut connection = self.connection.lock();
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         {
@@ -245,6 +258,7 @@ impl Inbox {
             transaction.prepare_cached(sql)?.execute(params![integer(keep_since.0), REMOVED_AT_A_TIME])?;
         }
         transaction.commit()?;
+        failpoint::after("inbox");
         Ok(())
     }
 }
