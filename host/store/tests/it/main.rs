@@ -5,6 +5,7 @@
 mod append;
 mod beside;
 mod crash;
+mod frozen;
 mod kv;
 mod opening;
 mod query;
