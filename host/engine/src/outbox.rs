@@ -16,8 +16,6 @@ use trackside_model::{
 use trackside_store::{Batch, Entry, Flush, OutboxEntry, OutboxRow, ReadError, failpoint};
 use uuid::Uuid;
 
-use uuid::Uuid;
-
 use crate::{answer::Outcome, clock, engine::Shared, options::EngineOptions, publish::AtDoor, slot::Slot};
 
 /// In the metadata of what a plugin publishes: the first 12 digits of its version.

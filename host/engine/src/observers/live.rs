@@ -1,7 +1,7 @@
 //! A live observer: it is handed what is new, and no later than it can take it. Too far behind, it goes on at the head of the log; what it does not
 //! take is not handed over again. It is told how many events it missed, and so is the log. No cursor of its own holds anything back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -96,7 +96,7 @@ impl Shared {
         let (events, last) = (batch.events().len(), batch.events().last()?);
         let first = batch.events().first().map_or(last.sequence_number, |event| event.sequence_number);
         let reason = match delivered {
-            Delivered::Taken(report) => match self.release_live(reading, last, report.outbox) {
+            Delivered::Taken(report) => match self.release_live(reading, batch.events(), last, report.outbox) {
                 Ok(()) => {
                     if let Some(missed) = &mut reading.live {
                         missed.untold = missed.untold.saturating_sub(told);
@@ -122,12 +122,12 @@ impl Shared {
         None
     }
 
-    fn release_live(&self, reading: &Reading, last: &Event, released: Outbox) -> Result<(), AppendError> {
+    fn release_live(&self, reading: &Reading, events: &[Arc<Event>], last: &Event, released: Outbox) -> Result<(), AppendError> {
         if released.is_untouched() {
             return Ok(());
         }
         let mut batch = Batch::default();
-        outbox::release_one(&mut batch, reading.name.clone(), released, last, outbox::hops_of(last));
+        outbox::release_about(&mut batch, reading.name.clone(), released, events, last);
         self.store.append(batch, Flush::Lazy).map(drop)
     }
 }

@@ -193,8 +193,9 @@ impl Shared {
         let behind = ahead.behind(count);
         delivering.attempt += 1;
         let handing = Handing { attempt: delivering.attempt, replay: true, missed: 0 };
-        match self.hand_over(&slot, &Arc::new(EventBatch::new(batch)), handing).await {
-            Delivered::Taken(report) => match self.replayed(replay, name, behind, &last, report.outbox) {
+        let batch = Arc::new(EventBatch::new(batch));
+        match self.hand_over(&slot, &batch, handing).await {
+            Delivered::Taken(report) => match self.replayed(replay, name, behind, batch.events(), &last, report.outbox) {
                 Ok(()) => {
                     replay.went_on(behind, count);
                     ahead.events.drain(..count);
@@ -231,10 +232,18 @@ impl Shared {
     }
 
     /// What a call released, and the replay's cursor behind what it was given, in one commit.
-    fn replayed(&self, replay: &Replay, name: &Text, behind: Position, last: &Event, mut released: Outbox) -> Result<(), AppendError> {
+    fn replayed(
+        &self,
+        replay: &Replay,
+        name: &Text,
+        behind: Position,
+        events: &[Arc<Event>],
+        last: &Event,
+        mut released: Outbox,
+    ) -> Result<(), AppendError> {
         let mut batch = Batch { cursors: vec![(replay.cursor_key(), behind)], ..Batch::default() };
         outbox::name_replay(&mut released, replay.id());
-        outbox::release_one(&mut batch, name.clone(), released, last, outbox::hops_of(last));
+        outbox::release_about(&mut batch, name.clone(), released, events, last);
         self.store.append(batch, Flush::Lazy).map(drop)
     }
 
