@@ -380,7 +380,6 @@ impl Config {
     /// What the store is opened with.
     pub fn store_options(&self) -> StoreOptions {
         StoreOptions {
-            data_dir: self.data_dir.clone(),
             ring_events: self.store.ring_events,
             ring_bytes: self.store.ring_bytes,
             lazy_commit_us: self.store.lazy_commit_us,
@@ -388,6 +387,7 @@ impl Config {
             max_pending_events: self.store.max_pending_events,
             max_pending_bytes: self.store.max_pending_bytes,
             max_readers: self.store.max_readers,
+            ..StoreOptions::new(&self.data_dir)
         }
     }
 

@@ -84,6 +84,7 @@ impl Echo {
             grants: Grants::default(),
             breaker: BreakerPolicy::default(),
             allow_growth: false,
+            live_behind: None,
         })
     }
 }
