@@ -21,7 +21,7 @@ use crate::{
     chain::Asked,
     clock,
     engine::Shared,
-    publish::{AtDoor, CHANGED_UNDER_HANDLERS, Judged, MOST_RERUNS},
+    publish::{AtDoor, CHANGED_UNDER_HANDLERS, Judged, MOST_RERUNS, without_the_hosts},
     workflows::{Command, Does, Message},
 };
 
@@ -93,7 +93,7 @@ impl Shared {
             source_component: caller.principal.as_deref().map(str::to_owned).or(origin).unwrap_or_default(),
             correlation_id: request.correlation_id,
             payload: Some(payload.into()),
-            metadata: request.metadata,
+            metadata: without_the_hosts(request.metadata),
             ..Incoming::default()
         };
         let (given_id, given_correlation) = (incoming.event_id, incoming.correlation_id.is_some());

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use trackside_model::{
     control::{Admitted, Notice},
-    event::{EnvelopeLimits, Event, HOPS, Incoming, Text},
+    event::{EnvelopeLimits, Event, HOPS, Incoming, Text, trace},
     json::Json,
     keeping::{Attempt, DEAD_LETTERED, DeadLettered},
     ports::{Outbox, OutboxPublish},
@@ -70,9 +70,10 @@ pub(crate) fn release_about(batch: &mut Batch, plugin: Text, outbox: Outbox, eve
 }
 
 fn release_by<'a>(batch: &mut Batch, plugin: Text, outbox: Outbox, cause_of: impl Fn(&OutboxPublish) -> (&'a Event, u32)) {
-    for publish in outbox.publishes {
+    for mut publish in outbox.publishes {
         let (cause, hops) = cause_of(&publish);
         let causation_id = publish.cause.as_deref().map_or_else(|| Text::from(cause.event_id.to_string()), Text::from);
+        trace::follow(&mut publish.metadata, cause);
         batch.outbox_put.push(OutboxRow {
             plugin: plugin.clone(),
             correlation_id: publish.correlation_id.as_deref().map_or_else(|| cause.correlation_id.clone(), Text::from),

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use trackside_model::{
     catalogue::{self, Owner},
     control::{Admitted, DecisionPoint, DecisionRecord, Notice, Origin, Passed, Signal, Verdict},
-    event::{Draft, Event, HOPS, Incoming, Rejection, RejectionKind, Text},
+    event::{Draft, Event, HOPS, Incoming, Metadata, Rejection, RejectionKind, Text},
     ports::Outbox,
 };
 use trackside_store::{AppendError, Batch, Entry, Expected, Flush, Found, Line, Remains};
@@ -75,8 +75,7 @@ impl Shared {
 
     /// Normalises and checks.
     pub(crate) fn admit(&self, mut incoming: Incoming, caller: Caller) -> Result<AtDoor, Rejection> {
-        // What the host itself notes there is not an edge's to say.
-        incoming.metadata.retain(|key, _| !HOST_METADATA.contains(&key.as_str()));
+        incoming.metadata = without_the_hosts(incoming.metadata);
         let (given_id, given_correlation) = (incoming.event_id, incoming.correlation_id.is_some());
         let expected = incoming.expected_sequence;
         if self.roster.load().get(&incoming.source_component).is_some() {
@@ -272,6 +271,12 @@ impl Shared {
             Err(poisoned) => Answer::unknown(poisoned.to_string(), event_id),
         }
     }
+}
+
+/// What the host itself notes in metadata is not an edge's to say.
+pub(crate) fn without_the_hosts(mut metadata: Metadata) -> Metadata {
+    metadata.retain(|key, _| !HOST_METADATA.contains(&key.as_str()));
+    metadata
 }
 
 /// Whether what stands in the log is what is sent now.

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 use trackside_model::{
-    event::{Event, Position, Severity, Text},
+    event::{Event, Metadata, Position, Severity, Text, trace},
     json::Json,
     ports::OutboxPublish,
     time::Timestamp,
@@ -212,12 +212,14 @@ fn submission(reading: &Reading, trigger: &Trigger, start: &Start, last: &Event)
     let task = json!({"id": "run", "method": &*reading.method, "parameters": parameters});
     let definition = json!({"name": format!("{} by {}", reading.method, reading.plugin), "wait_for_provider": true, "tasks": [task]});
     let named = format!("trigger\n{}\n{}\n{}.{}", reading.plugin, reading.method, last.event_id, last.part);
+    let mut metadata = Metadata::new();
+    trace::follow(&mut metadata, last);
     OutboxPublish {
         event_id: Uuid::new_v5(&last.event_id, named.as_bytes()),
         event_type: "workflow:submit".to_owned(),
         severity: Severity::Info,
         payload: Json::from(json!({"definition": definition, "input": input})),
-        metadata: Default::default(),
+        metadata,
         cause: None,
         correlation_id: None,
         timestamp: None,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     catalogue::{self, Owner},
-    event::{Draft, Event, EventType, HOPS, Metadata, Severity, Text},
+    event::{Draft, Event, EventType, HOPS, Metadata, Severity, Text, trace},
     json::Json,
     narration::Narration,
     time::Timestamp,
@@ -127,6 +127,8 @@ impl Notice {
             if let Some(hops) = cause.metadata.get(HOPS) {
                 event.metadata.insert(HOPS.to_owned(), hops.clone());
             }
+            trace::follow(&mut event.metadata, cause);
+            trace::continue_from(&mut event.metadata, event.event_id, event.causation_id.as_deref());
         })
     }
 

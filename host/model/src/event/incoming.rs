@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Draft, Event, EventType, Metadata, Severity, Text};
+use super::{Draft, Event, EventType, Metadata, Severity, Text, trace};
 use crate::{
     catalogue,
     json::{Json, JsonError},
@@ -290,6 +290,8 @@ fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: 
         }
         None => Json::trusted("{}"),
     };
+    let mut metadata = rest.metadata;
+    trace::enter(&mut metadata, event_id)?;
     let own_id: Text = Text::from(event_id.to_string());
     Ok(Event {
         event_id,
@@ -306,7 +308,7 @@ fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: 
         provider_id: id("provider_id", rest.provider_id)?,
         severity: rest.severity.unwrap_or_default(),
         payload,
-        metadata: rest.metadata,
+        metadata,
         narration: Narration::default(),
     })
 }

@@ -6,6 +6,7 @@ mod event_type;
 mod filter;
 mod incoming;
 mod index;
+pub mod trace;
 
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 

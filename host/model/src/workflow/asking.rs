@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     control::{DecisionPoint, DecisionRecord, Verdict},
-    event::Text,
+    event::{Text, trace},
 };
 
 /// How often in a row a chain may put the same thing off before that counts as a refusal.
@@ -46,6 +46,7 @@ impl Machine {
         if let Asked::Candidate(provider_id) = &asked {
             event.provider_id = Some(provider_id.clone());
         }
+        trace::continue_from(&mut event.metadata, event.event_id, event.causation_id.as_deref());
         let question = Question {
             key: QuestionKey { workflow_id: workflow_id.clone(), task, point, number },
             event,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     catalogue,
     control::Fact,
-    event::{Event, EventType, Metadata, Text},
+    event::{Event, EventType, Metadata, Text, trace},
     json::Json,
     narration::{Moment, Narration},
     plugin::Digest,
@@ -179,6 +179,7 @@ impl Machine {
     /// Applies a fact that was just decided, and keeps it for the log.
     pub(super) fn apply(&mut self, mut event: Event, step: &mut Step) -> Applied {
         event.part = event.narration.parts();
+        trace::continue_from(&mut event.metadata, event.event_id, event.causation_id.as_deref());
         let applied = self.state.apply_fact(&event).unwrap_or_else(|error| {
             // The machine decided a fact that its own state refuses: going on would write it down.
             panic!("decided against the state: {error}")

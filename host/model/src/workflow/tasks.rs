@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     control::DecisionPoint,
-    event::Text,
+    event::{Text, trace},
     json::Json,
     narration::Moment,
     plugin::EffectClass,
@@ -161,6 +161,8 @@ impl Machine {
         let event = workflow.about(Some(index), workflow.event("task:started", env, &fact));
         let mut event = narrated(event, &story::of_task_start(workflow, index, env.now, &told));
         event.provider_id = Some(provider.provider_id.clone());
+        // What the worker calls in its turn is a child of this attempt.
+        trace::continue_from(&mut event.metadata, event.event_id, event.causation_id.as_deref());
         let key = RunKey { workflow_id: workflow_id.clone(), task: index, attempt };
         let call = TaskCall {
             method: definition.method.clone(),
@@ -172,7 +174,7 @@ impl Machine {
             correlation_id: workflow.correlation_id.clone(),
             cause: Text::from(event.event_id.to_string()),
             timeout_ms,
-            metadata: workflow.metadata.clone(),
+            metadata: event.metadata.clone(),
         };
         self.apply(event, step);
         self.flight.passed_over.remove(&(workflow_id.clone(), index));

@@ -5,7 +5,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use trackside_engine::Caller;
 use trackside_model::{
     control::Origin,
-    event::{Incoming, Metadata, Text},
+    event::{
+        Incoming, Metadata, Text,
+        trace::{TRACE_PARENT, TRACE_STATE, TraceParent, trace_state},
+    },
 };
 use uuid::Uuid;
 
@@ -16,7 +19,6 @@ pub(crate) const CLI_AGENT: &str = "trackside-cli";
 /// Names what a publisher calls one attempt at something, so that the next attempt is known for the same.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REQUEST_ID: &str = "x-request-id";
-const TRACE_PARENT: &str = "traceparent";
 
 /// What stands in the headers.
 #[derive(Clone, Debug)]
@@ -24,7 +26,9 @@ pub(super) struct Envelope {
     pub(super) caller: Caller,
     /// Of the first event of the request, where the events say nothing.
     identity: Option<Uuid>,
-    metadata: Metadata,
+    request_id: Option<String>,
+    /// The publisher's span, and what other systems noted about its trace.
+    trace: Option<(TraceParent, Option<String>)>,
 }
 
 impl Envelope {
@@ -36,16 +40,9 @@ impl Envelope {
         let principal = token.carried_by(headers)?.then(|| Text::from("operator"));
         let from_cli = plain(headers, header::USER_AGENT.as_str())?.is_some_and(|agent| agent.starts_with(CLI_AGENT));
         let origin = if from_cli { Origin::Cli } else { Origin::Http };
-        let mut metadata = Metadata::new();
-        if let Some(id) = plain(headers, REQUEST_ID)? {
-            metadata.insert("request_id".to_owned(), id.to_owned());
-        }
-        // W3C: what is malformed is ignored, not refused.
-        if let Some(parent) = plain(headers, TRACE_PARENT)?.filter(|parent| is_trace_parent(parent)) {
-            metadata.insert("traceparent".to_owned(), parent.to_owned());
-        }
+        let request_id = plain(headers, REQUEST_ID)?.map(str::to_owned);
         let identity = plain(headers, IDEMPOTENCY_KEY)?.map(identity_of).transpose()?;
-        Ok(Self { caller: Caller { origin, principal }, identity, metadata })
+        Ok(Self { caller: Caller { origin, principal }, identity, request_id, trace: trace_of(headers) })
     }
 
     /// The identity of the event at this place, from 0, of the request; `None` if the headers give none.
@@ -57,14 +54,21 @@ impl Envelope {
     /// What the headers say goes into an event, where the event does not say it itself.
     pub(super) fn complete(&self, incoming: &mut Incoming, place: usize) {
         incoming.event_id = incoming.event_id.or_else(|| self.identity(place));
-        for (name, value) in &self.metadata {
-            incoming.metadata.entry(name.clone()).or_insert_with(|| value.clone());
-        }
+        self.complete_metadata(&mut incoming.metadata);
     }
 
-    /// The same for what is no event yet.
-    pub(super) fn metadata(&self) -> Metadata {
-        self.metadata.clone()
+    /// The same for the metadata of what is no event yet.
+    pub(super) fn complete_metadata(&self, metadata: &mut Metadata) {
+        if let Some(request_id) = &self.request_id {
+            metadata.entry("request_id".to_owned()).or_insert_with(|| request_id.clone());
+        }
+        // The headers' state belongs to the headers' span, and to no other.
+        if let Some((parent, state)) = self.trace.as_ref().filter(|_| !metadata.contains_key(TRACE_PARENT)) {
+            metadata.insert(TRACE_PARENT.to_owned(), parent.to_string());
+            if let Some(state) = state {
+                metadata.insert(TRACE_STATE.to_owned(), state.clone());
+            }
+        }
     }
 }
 
@@ -85,12 +89,18 @@ fn identity_of(key: &str) -> Result<Uuid, Problem> {
     Ok(Uuid::parse_str(key).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("trackside/idempotency-key/{key}").as_bytes())))
 }
 
-/// `00-TRACE-SPAN-FLAGS`, in lower-case hexadecimal.
-fn is_trace_parent(text: &str) -> bool {
-    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
-    lengths.get(..4) == Some(&[2, 32, 16, 2])
-        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
-        && text.len() <= 128
+/// By the rules of W3C Trace Context: a span that is malformed, or named twice, is answered with a new trace, a state that is malformed is left
+/// out. Neither is a reason to refuse a request.
+fn trace_of(headers: &HeaderMap) -> Option<(TraceParent, Option<String>)> {
+    let mut parents = headers.get_all(TRACE_PARENT).iter();
+    let only = match (parents.next()?, parents.next()) {
+        (only, None) => only.to_str().ok().and_then(|parent| parent.trim().parse().ok()),
+        _ => None,
+    };
+    let Some(parent) = only else { return Some((TraceParent::begun(Uuid::now_v7()), None)) };
+    let states: Option<Vec<&str>> = headers.get_all(TRACE_STATE).iter().map(|state| state.to_str().ok()).collect();
+    let state = states.and_then(|states| trace_state(&states.join(",")).ok()).filter(|state| !state.is_empty());
+    Some((parent, state))
 }
 
 #[cfg(test)]
@@ -100,8 +110,11 @@ mod tests {
     fn envelope(headers: &[(&'static str, &str)]) -> Envelope {
         let directory = tempfile::tempdir().unwrap();
         let token = Token::in_directory(directory.path()).unwrap();
-        let headers = headers.iter().map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap())).collect();
-        Envelope::read(&headers, &token).unwrap()
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        Envelope::read(&map, &token).unwrap()
     }
 
     #[test]
@@ -131,9 +144,36 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_known_by_its_name_and_bad_traces_are_ignored() {
+    fn the_command_line_is_known_by_its_name() {
         assert_eq!(envelope(&[("user-agent", "trackside-cli/0.1.0")]).caller.origin, Origin::Cli);
         assert_eq!(envelope(&[("user-agent", "curl/8")]).caller.origin, Origin::Http);
-        assert!(envelope(&[("traceparent", "nonsense")]).metadata().is_empty());
+    }
+
+    fn trace(headers: &[(&'static str, &str)], own: &[(&str, &str)]) -> Metadata {
+        let mut metadata = own.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        envelope(headers).complete_metadata(&mut metadata);
+        metadata
+    }
+
+    #[test]
+    fn a_trace_that_cannot_be_read_is_answered_with_a_new_one() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let begun = trace(&[("traceparent", "nonsense"), ("tracestate", "a=1")], &[]);
+        assert!(begun[TRACE_PARENT].parse::<TraceParent>().is_ok() && !begun.contains_key(TRACE_STATE), "{begun:?}");
+        assert_ne!(begun, trace(&[("traceparent", "nonsense")], &[]));
+        let twice = trace(&[("traceparent", parent), ("traceparent", parent)], &[]);
+        assert!(twice[TRACE_PARENT].parse::<TraceParent>().is_ok() && twice[TRACE_PARENT] != parent);
+        let states = trace(&[("traceparent", parent), ("tracestate", "a=1"), ("tracestate", "b=2")], &[]);
+        assert_eq!((&*states[TRACE_PARENT], &*states[TRACE_STATE]), (parent, "a=1,b=2"));
+        assert!(!trace(&[("traceparent", parent), ("tracestate", "a")], &[]).contains_key(TRACE_STATE));
+        assert!(trace(&[("tracestate", "a=1")], &[]).is_empty());
+    }
+
+    #[test]
+    fn the_state_of_one_trace_is_not_put_beside_another() {
+        let (header, own) =
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-0bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let metadata = trace(&[("traceparent", header), ("tracestate", "a=1")], &[("traceparent", own)]);
+        assert_eq!((metadata.len(), &*metadata[TRACE_PARENT]), (1, own));
     }
 }

@@ -70,9 +70,7 @@ pub(super) async fn submit(State(api): State<Arc<Api>>, uri: Uri, headers: Heade
         }
     }
     request.event_id = request.event_id.or_else(|| envelope.identity(0));
-    for (name, value) in envelope.metadata() {
-        request.metadata.entry(name).or_insert(value);
-    }
+    envelope.complete_metadata(&mut request.metadata);
     Ok(answer::submitted(&api.engine.submit(request, envelope.caller).await))
 }
 

@@ -20,7 +20,7 @@ fn full() -> trackside_model::event::Incoming {
     full.provider_id = Some("files".to_owned());
     full.severity = Some(Severity::Critical);
     full.payload = Some(Json::trusted(r#"{ "b" : [1.50, null], "a": "é" }"#));
-    full.metadata = Metadata::from([("request_id".to_owned(), "\"7\"".to_owned()), ("traceparent".to_owned(), String::new())]);
+    full.metadata = Metadata::from([("request_id".to_owned(), "\"7\"".to_owned()), ("note".to_owned(), String::new())]);
     full
 }
 

@@ -1,9 +1,11 @@
 //! `events trace`: everything that one request set in motion, as a tree, with times and decisions.
 //! The tree is `trace`'s.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::{Value, json};
-use trackside_model::event::Event;
+use trackside_model::event::{Event, trace::TraceParent};
 
 use super::super::{
     CliError,
@@ -112,7 +114,8 @@ fn show(out: &mut Out, correlation_id: &str, traced: &[Traced], is_cut: bool) ->
         1 => "one event".to_owned(),
         count => format!("{count} events in {}", print::duration(took_ms)),
     };
-    out.line(&format!("correlation {correlation_id}: {count}"))?;
+    let traces = traces_of(traced).map_or_else(String::new, |traces| format!(", {traces}"));
+    out.line(&format!("correlation {correlation_id}: {count}{traces}"))?;
     // By level, whether more follow from the one above.
     let mut going_on = Vec::new();
     for traced in traced {
@@ -131,6 +134,15 @@ fn show(out: &mut Out, correlation_id: &str, traced: &[Traced], is_cut: bool) ->
         out.line(&format!("… and more: the first {MOST_EVENTS} are shown"))?;
     }
     out.flush()
+}
+
+/// The W3C traces that these events belong to, so that they can be looked up where the rest of them is kept.
+fn traces_of(traced: &[Traced]) -> Option<String> {
+    let ids = traced.iter().filter_map(|traced| TraceParent::in_metadata(&traced.event.metadata)).map(|parent| parent.trace_id);
+    let ids: BTreeSet<u128> = ids.collect();
+    let first = ids.first()?;
+    let others = if ids.len() > 1 { format!(" and {} others", ids.len() - 1) } else { String::new() };
+    Some(format!("trace {first:032x}{others}"))
 }
 
 fn line(out: &Out, traced: &Traced, branch: &str) -> String {
