@@ -173,16 +173,16 @@ fn events() {
         "/v1/events",
         &[("Content-Type", "text/plain")],
         "{}",
-        expect!["415 the content type 'text/plain' is not taken; send application/json or application/x-ndjson"],
+        expect!["415 the content type 'text/plain' is not taken; send application/json or application/x-ndjson or application/cloudevents+json or application/cloudevents-batch+json"],
     );
-    door.check("POST", "/v1/events", &[], "{}", expect!["415 there is no Content-Type; send application/json or application/x-ndjson"]);
-    door.check("POST", "/v1/events", &[("Content-Type", "application/json; charset=latin1")], "{}", expect!["415 the content type 'application/json; charset=latin1' is in another character set than UTF-8; send application/json or application/x-ndjson"]);
+    door.check("POST", "/v1/events", &[], "{}", expect!["415 there is no Content-Type; send application/json or application/x-ndjson or application/cloudevents+json or application/cloudevents-batch+json"]);
+    door.check("POST", "/v1/events", &[("Content-Type", "application/json; charset=latin1")], "{}", expect!["415 the content type 'application/json; charset=latin1' is in another character set than UTF-8; send application/json or application/x-ndjson or application/cloudevents+json or application/cloudevents-batch+json"]);
     door.check(
         "POST",
         "/v1/events",
         &[("Content-Type", JSON), ("Content-Encoding", "gzip")],
         "{}",
-        expect![[r#"415 the content encoding "gzip" is not taken: send the body as it is; send application/json or application/x-ndjson"#]],
+        expect![[r#"415 the content encoding "gzip" is not taken: send the body as it is"#]],
     );
     door.check(
         "POST",
@@ -246,12 +246,14 @@ fn queries() {
     door.get("/v1/events?source=", expect!["400 source: must not be empty; leave it out to see all"]);
     door.get("/v1/events?type=%FF", expect!["400 type: type pattern '�' is malformed: event type '�' is malformed; write 'component:action' with segments of a-z, 0-9, '_', '.' and '-'"]);
     door.get("/v1/events/nobody", expect!["400 'nobody' is neither an event id (a UUID) nor a sequence number"]);
+    door.get("/v1/events/1?format=xml", expect!["400 format: 'xml' is not one of trackside, cloudevents"]);
+    door.get("/v1/events/1?from=1", expect!["400 unknown query parameter 'from'; did you mean 'format'?"]);
     door.get("/v1/events/999999", expect!["404 there is no event 999999 in the log"]);
     door.get(
         "/v1/events/00000000-0000-0000-0000-000000000007",
         expect!["404 there is no event 00000000-0000-0000-0000-000000000007 in the log"],
     );
-    door.get("/v1/events/stream?limit=5", expect!["400 unknown query parameter 'limit'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, since, until, after, narration, slow"]);
+    door.get("/v1/events/stream?limit=5", expect!["400 unknown query parameter 'limit'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, since, until, after, narration, slow, format"]);
     door.check(
         "GET",
         "/v1/events/stream",

@@ -4,7 +4,13 @@
 use std::{fmt, str::FromStr};
 
 use serde::Serialize;
-use trackside_model::{control::DecisionRecord, event::Event};
+use trackside_model::{
+    control::DecisionRecord,
+    event::{
+        Event,
+        cloud_event::{CloudEvent, Form},
+    },
+};
 use trackside_store::{ReadError, ReadStore};
 use uuid::Uuid;
 
@@ -46,7 +52,7 @@ impl fmt::Display for EventId {
 }
 
 /// An event and all that is known of how it came about.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Explained {
     /// The fact.
     pub event: Event,
@@ -56,7 +62,32 @@ pub struct Explained {
     pub decisions: Vec<DecisionRecord>,
 }
 
+/// The same as it is written.
+#[derive(Serialize)]
+struct Written<'a, E> {
+    event: E,
+    narration: Vec<E>,
+    decisions: &'a [DecisionRecord],
+}
+
 impl Explained {
+    /// As JSON, with each event in this form.
+    ///
+    /// # Errors
+    /// [`serde_json::Error`], if it cannot be written, which no event in the log is.
+    pub fn json(&self, form: Form) -> serde_json::Result<String> {
+        let decisions = &*self.decisions;
+        match form {
+            Form::Trackside => {
+                serde_json::to_string(&Written { event: &self.event, narration: self.narration.iter().collect(), decisions })
+            }
+            Form::CloudEvents => {
+                let narration = self.narration.iter().map(CloudEvent::of).collect();
+                serde_json::to_string(&Written { event: CloudEvent::of(&self.event), narration, decisions })
+            }
+        }
+    }
+
     /// Finds an event; `None`: the log has none of this name.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 pub mod reader;
 
 use trackside_model::{
-    event::{Condition, Filter, Pattern, Position, Severity},
+    event::{Condition, Filter, Pattern, Position, Severity, cloud_event::Form},
     text::nearest,
     time::Timestamp,
 };
@@ -16,7 +16,7 @@ pub const DEFAULT_LIMIT: usize = 100;
 pub const MAX_LIMIT: usize = 1_000;
 
 /// What a listing of events may be asked.
-pub const LIST_PARAMS: [&str; 13] = [
+pub const LIST_PARAMS: [&str; 14] = [
     "type",
     "severity",
     "source",
@@ -30,9 +30,10 @@ pub const LIST_PARAMS: [&str; 13] = [
     "after",
     "limit",
     "narration",
+    "format",
 ];
 /// What a stream of events may be asked: it has no pages.
-pub const STREAM_PARAMS: [&str; 13] = [
+pub const STREAM_PARAMS: [&str; 14] = [
     "type",
     "severity",
     "source",
@@ -46,6 +47,7 @@ pub const STREAM_PARAMS: [&str; 13] = [
     "after",
     "narration",
     "slow",
+    "format",
 ];
 
 /// A name or value that is not understood: what, and what to write instead.
@@ -82,6 +84,8 @@ pub struct EventParams {
     pub narration: bool,
     /// What becomes of a slow client.
     pub slow: SlowPolicy,
+    /// How each event is written.
+    pub form: Form,
 }
 
 impl Default for EventParams {
@@ -94,6 +98,7 @@ impl Default for EventParams {
             limit: DEFAULT_LIMIT,
             narration: true,
             slow: SlowPolicy::Wait,
+            form: Form::Trackside,
         }
     }
 }
@@ -139,6 +144,7 @@ impl EventParams {
             "until" => self.until = Some(value.parse().map_err(|error| of(name, error))?),
             "after" => self.after = Some(value.parse().map_err(|error| of(name, error))?),
             "limit" => self.limit = limit(name, value)?,
+            "format" => self.form = value.parse().map_err(|error: String| of(name, error))?,
             "slow" => self.slow = slow(name, value)?,
             _ => self.narration = truth(name, value)?,
         }
@@ -195,6 +201,14 @@ pub fn limit(name: &str, value: &str) -> Result<usize, ParamError> {
         Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
         _ => Err(ParamError(format!("{name}: '{value}' is not a number from 1 to {MAX_LIMIT}"))),
     }
+}
+
+/// How an event is written: what a route may be asked that takes nothing else.
+///
+/// # Errors
+/// [`ParamError`] for the first pair that is wrong.
+pub fn form<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Form, ParamError> {
+    EventParams::parse(pairs, &["format"]).map(|params| params.form)
 }
 
 /// `true` or `false`.
@@ -273,7 +287,7 @@ mod tests {
         check(
             &[("zzz", "")],
             expect![
-                "unknown query parameter 'zzz'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, since, until, after, limit, narration"
+                "unknown query parameter 'zzz'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, since, until, after, limit, narration, format"
             ],
         );
         check(&[("limit", "0")], expect!["limit: '0' is not a number from 1 to 1000"]);
@@ -293,6 +307,7 @@ mod tests {
         );
         check(&[("after", "x")], expect!["after: 'x' is not a position; write a sequence number such as 12, or 12.3 for a part of it"]);
         check(&[("source", "")], expect!["source: must not be empty; leave it out to see all"]);
+        check(&[("format", "xml")], expect!["format: 'xml' is not one of trackside, cloudevents"]);
         check(&[("narration", "maybe")], expect!["narration: 'maybe' is neither true nor false"]);
     }
 

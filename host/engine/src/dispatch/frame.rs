@@ -2,18 +2,19 @@
 
 use std::sync::{Arc, OnceLock};
 
-use trackside_model::event::{Event, Position};
+use trackside_model::event::{Event, Position, cloud_event::Form};
 
 /// An event with the text that all its readers are sent.
 #[derive(Debug)]
 pub struct Frame {
     event: Arc<Event>,
     json: OnceLock<String>,
+    cloud_event: OnceLock<String>,
 }
 
 impl Frame {
     pub(crate) fn new(event: Arc<Event>) -> Arc<Self> {
-        Arc::new(Self { event, json: OnceLock::new() })
+        Arc::new(Self { event, json: OnceLock::new(), cloud_event: OnceLock::new() })
     }
 
     /// The event.
@@ -28,7 +29,16 @@ impl Frame {
 
     /// The envelope as JSON on one line. Empty only if it cannot be written, which is an error in the host's log.
     pub fn json(&self) -> &str {
-        self.json.get_or_init(|| match serde_json::to_string(&*self.event) {
+        self.json_in(Form::Trackside)
+    }
+
+    /// The same in another form.
+    pub fn json_in(&self, form: Form) -> &str {
+        let made = match form {
+            Form::Trackside => &self.json,
+            Form::CloudEvents => &self.cloud_event,
+        };
+        made.get_or_init(|| match form.json(&self.event) {
             // A payload keeps the text it came in, which may be laid out over lines.
             Ok(text) if text.contains(['\n', '\r']) => text.replace(['\n', '\r'], " "),
             Ok(text) => text,

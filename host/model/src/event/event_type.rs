@@ -59,6 +59,15 @@ impl EventType {
         }
     }
 
+    /// A word of any of the usual cases as a segment, or as a part of one; `None`: it has characters that cannot stand there.
+    pub(crate) fn segment_of(text: &str) -> Option<String> {
+        if !text.is_empty() && text.bytes().all(is_segment_byte) {
+            return Some(text.to_owned());
+        }
+        let words = words(text);
+        (!words.is_empty()).then(|| words.join("_"))
+    }
+
     /// A name from the catalogue, which a test has checked.
     pub(crate) fn known(text: &str) -> Self {
         debug_assert!(is_valid(text), "{text}");

@@ -133,13 +133,7 @@ impl Incoming {
             struct Payload {
                 payload: Option<Json>,
             }
-            let most = limits.payload_bytes + limits.metadata_bytes + (64 << 10);
-            // Its numbers and texts are read below.
-            Json::check_form(text, most, limits.payload_depth + 1).map_err(|error| match error {
-                // Around the payload there is one level; deeper than that is the payload alone.
-                JsonError::TooDeep { .. } => json_rejection("payload", &JsonError::TooDeep { limit: limits.payload_depth }),
-                error => json_rejection("", &error),
-            })?;
+            check_form(text, "payload", limits)?;
             if !text.trim_start().starts_with('{') {
                 return Err(Rejection::malformed(
                     "",
@@ -310,6 +304,16 @@ fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: 
         payload,
         metadata,
         narration: Narration::default(),
+    })
+}
+
+/// Looks whether a text is JSON within the limits of an event that has its payload in this member; its numbers and texts are read later.
+pub(super) fn check_form(text: &str, payload: &str, limits: &EnvelopeLimits) -> Result<(), Rejection> {
+    let most = limits.payload_bytes + limits.metadata_bytes + (64 << 10);
+    Json::check_form(text, most, limits.payload_depth + 1).map_err(|error| match error {
+        // Around the payload there is one level; deeper than that is the payload alone.
+        JsonError::TooDeep { .. } => json_rejection(payload, &JsonError::TooDeep { limit: limits.payload_depth }),
+        error => json_rejection("", &error),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The event envelope: the one shape of every fact, from any edge to the log and back.
 //! What an edge may send is `incoming`'s; which types exist is the catalogue's.
 
+pub mod cloud_event;
 mod condition;
 mod event_type;
 mod filter;

@@ -7,7 +7,10 @@ use std::io::BufRead as _;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use trackside_model::{event::Event, keeping::Gap};
+use trackside_model::{
+    event::{Event, cloud_event::Form},
+    keeping::Gap,
+};
 
 use super::{
     CliError,
@@ -82,6 +85,9 @@ struct ListArgs {
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
+    /// `cloudevents`: each as a CloudEvent, one JSON object a line.
+    #[arg(long, value_name = "FORM", default_value_t)]
+    format: Form,
     #[command(flatten)]
     at: SourceArg,
 }
@@ -93,6 +99,9 @@ struct ExplainArgs {
     /// One JSON object.
     #[arg(long)]
     json: bool,
+    /// `cloudevents`: the same with events as CloudEvents.
+    #[arg(long, value_name = "FORM", default_value_t)]
+    format: Form,
     #[command(flatten)]
     at: SourceArg,
 }
@@ -123,6 +132,9 @@ impl ListArgs {
         for (name, value) in [("severity", &self.severity), ("when", &self.when), ("since", &self.since), ("until", &self.until)] {
             pairs.extend(value.iter().map(|value| (name.to_owned(), value.clone())));
         }
+        if self.format != Form::default() {
+            pairs.push(("format".to_owned(), self.format.to_string()));
+        }
         if self.no_narration {
             pairs.push(("narration".to_owned(), "false".to_owned()));
         }
@@ -151,7 +163,8 @@ impl Printer {
 
 fn list(args: &ListArgs) -> Result<(), CliError> {
     let source = args.at.open()?;
-    let mut printer = Printer { out: Out::new(), json: args.json, left: args.limit.unwrap_or(usize::MAX) };
+    let mut printer =
+        Printer { out: Out::new(), json: args.json || args.format != Form::default(), left: args.limit.unwrap_or(usize::MAX) };
     if args.follow {
         return follow(args, &source, &mut printer);
     }
@@ -221,9 +234,9 @@ fn follow(args: &ListArgs, source: &Source, printer: &mut Printer) -> Result<(),
 
 fn explain(args: &ExplainArgs) -> Result<(), CliError> {
     let id = args.id.parse().map_err(|error| CliError::Usage(format!("{error}")))?;
-    let explained = args.at.open()?.explain(&id)?;
+    let explained = args.at.open()?.explain(&id, args.format)?;
     let mut out = Out::new();
-    if args.json {
+    if args.json || args.format != Form::default() {
         return out.line(&explained.to_string());
     }
     let event: Event = serde_json::from_value(explained["event"].clone()).map_err(CliError::failed)?;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -19,12 +20,14 @@ use super::{
 
 /// Lines sent in one request: few enough that the answers fit between two programs that do not read and write at the same time.
 const LINES_A_REQUEST: usize = 500;
+const CLOUD_EVENT: &str = "application/cloudevents+json";
+const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
 /// Bytes sent in one request, about.
 const BYTES_A_REQUEST: usize = 4 << 20;
 
 #[derive(Args)]
 pub(super) struct PublishArgs {
-    /// A JSON object, an array of them, or one a line (NDJSON); `-` reads standard input.
+    /// A JSON object, an array of them, or one a line (NDJSON), events or CloudEvents; `-` reads standard input.
     #[arg(value_name = "FILE", required_unless_present = "event_type", conflicts_with = "event_type")]
     file: Option<PathBuf>,
     /// The event's type: `order:placed`.
@@ -97,8 +100,20 @@ fn publish(args: &PublishArgs) -> Result<(), CliError> {
         Form::One | Form::Lines if args.atomic => {
             return Err(CliError::Failed("--atomic takes an array: [{\"event_type\": …}, …]".to_owned()));
         }
-        Form::One => tally.one(&post(&client, args, "application/json", &text)?)?,
-        Form::Array => tally.array(&post(&client, args, "application/json", &text)?)?,
+        Form::One => tally.one(&post(&client, args, media(&text, "application/json", CLOUD_EVENT), &text)?)?,
+        Form::Array => {
+            let answered = post(&client, args, media(&text, "application/json", CLOUD_EVENTS), &text)?;
+            tally.array(&answered, |place| format!("event {}", place + 1))?;
+        }
+        // There is no form for many of them but a batch.
+        Form::Lines if are_cloud_events(&text) => {
+            let lines: Vec<(usize, &str)> = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()).collect();
+            for lines in lines.chunks(LINES_A_REQUEST) {
+                let batch: Vec<&str> = lines.iter().map(|(_, line)| *line).collect();
+                let answered = post(&client, args, CLOUD_EVENTS, &format!("[{}]", batch.join(",\n")))?;
+                tally.array(&answered, |place| format!("line {}", lines.get(place).map_or(0, |(number, _)| *number)))?;
+            }
+        }
         Form::Lines => {
             let mut from = 1;
             for chunk in chunks(&text) {
@@ -177,6 +192,21 @@ fn post(client: &Client, args: &PublishArgs, media: &str, text: &str) -> Result<
     client.post(path, &[("Content-Type", media), ("Idempotency-Key", &key)], text)
 }
 
+fn media(text: &str, plain: &'static str, cloud_events: &'static str) -> &'static str {
+    if are_cloud_events(text) { cloud_events } else { plain }
+}
+
+/// Whether the first event says of which version of CloudEvents it is. What is no JSON is for the host to judge.
+fn are_cloud_events(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Marked {
+        specversion: Option<IgnoredAny>,
+    }
+    let text = text.trim_start().trim_start_matches('[');
+    let first = serde_json::Deserializer::from_str(text).into_iter::<Marked>().next();
+    first.is_some_and(|first| first.is_ok_and(|first| first.specversion.is_some()))
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Form {
     Nothing,
@@ -237,10 +267,10 @@ impl Tally {
         self.out.line(&sentence(&answer))
     }
 
-    fn array(&mut self, answered: &Answered) -> Result<(), CliError> {
+    fn array(&mut self, answered: &Answered, named: impl Fn(usize) -> String) -> Result<(), CliError> {
         let answers = answered.done()?;
         for (place, answer) in answers.as_array().into_iter().flatten().enumerate() {
-            self.count(answer, &format!("event {}", place + 1))?;
+            self.count(answer, &named(place))?;
         }
         Ok(())
     }
@@ -318,6 +348,16 @@ mod tests {
         assert_eq!(form("{\"a\": }\n{}"), Form::One);
         assert_eq!(form("[\n{}]"), Form::Array);
         assert_eq!(form("{}\n{}\n"), Form::Lines);
+    }
+
+    #[test]
+    fn cloud_events_are_known_by_their_version() {
+        for text in [r#"{"id": "1", "specversion": "1.0"}"#, " [ {\"specversion\": \"1.0\"}, {}]", "{\"specversion\":\"1.0\"}\n{}"] {
+            assert!(are_cloud_events(text), "{text}");
+        }
+        for text in ["", "[]", "{", r#"{"payload": {"specversion": "1.0"}}"#, "7"] {
+            assert!(!are_cloud_events(text), "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use trackside_model::keeping::Gap;
+use trackside_model::{event::cloud_event::Form, keeping::Gap};
 use trackside_store::{ReadStore, Store};
 
 use super::{
@@ -81,20 +81,22 @@ impl Source {
                 let borrowed = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                 let params = EventParams::parse(borrowed, &LIST_PARAMS).map_err(CliError::failed)?;
                 let page = store.query(&params.query()).map_err(CliError::failed)?;
-                let events = page.events.iter().map(serde_json::value::to_raw_value).collect::<Result<_, _>>().map_err(wrong)?;
+                let events = page.events.iter().map(|event| params.form.json(event).and_then(RawValue::from_string));
+                let events = events.collect::<Result<_, _>>().map_err(wrong)?;
                 Ok(EventPage { events, next: page.next.map(|next| next.to_string()), trimmed: page.trimmed })
             }
         }
     }
 
     /// An event and what is known of it.
-    pub(super) fn explain(&self, id: &EventId) -> Result<Value, CliError> {
+    pub(super) fn explain(&self, id: &EventId, form: Form) -> Result<Value, CliError> {
         match self {
-            Self::Host(client) => client.get(&format!("/v1/events/{id}"), &[])?.done(),
+            Self::Host(client) => client.get(&format!("/v1/events/{id}"), &[("format".to_owned(), form.to_string())])?.done(),
             Self::Directory(store) => {
                 let explained = Explained::find(store, id).map_err(CliError::failed)?;
                 let explained = explained.ok_or_else(|| CliError::Failed(format!("there is no event {id} in the log")))?;
-                serde_json::to_value(explained).map_err(CliError::failed)
+                let json = explained.json(form).map_err(CliError::failed)?;
+                serde_json::from_str(&json).map_err(CliError::failed)
             }
         }
     }

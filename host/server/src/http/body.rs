@@ -25,6 +25,10 @@ pub(super) enum Media {
     Yaml,
     /// `application/wasm`: a component.
     Wasm,
+    /// `application/cloudevents+json`: one event.
+    CloudEvent,
+    /// `application/cloudevents-batch+json`: an array of them.
+    CloudEvents,
 }
 
 impl Media {
@@ -34,6 +38,8 @@ impl Media {
             Self::Ndjson => "application/x-ndjson",
             Self::Yaml => "application/yaml",
             Self::Wasm => "application/wasm",
+            Self::CloudEvent => "application/cloudevents+json",
+            Self::CloudEvents => "application/cloudevents-batch+json",
         }
     }
 }
@@ -45,9 +51,7 @@ impl Media {
 pub(super) fn media_of(headers: &HeaderMap, known: &[Media]) -> Result<Media, Problem> {
     let names: Vec<&str> = known.iter().map(|media| media.name()).collect();
     let refused = |what: String| Problem::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("{what}; send {}", names.join(" or ")));
-    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(refused(format!("the content encoding {coding:?} is not taken: send the body as it is")));
-    }
+    check_coding(headers)?;
     let Some(given) = headers.get(header::CONTENT_TYPE) else {
         return Err(refused("there is no Content-Type".to_owned()));
     };
@@ -61,6 +65,20 @@ pub(super) fn media_of(headers: &HeaderMap, known: &[Media]) -> Result<Media, Pr
         Some(_) if other_charset => Err(refused(format!("the content type '{text}' is in another character set than UTF-8"))),
         Some(media) => Ok(*media),
         None => Err(refused(format!("the content type '{text}' is not taken"))),
+    }
+}
+
+/// Refuses a body that is packed.
+///
+/// # Errors
+/// A problem (415).
+pub(super) fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING).filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        None => Ok(()),
+        Some(coding) => {
+            let detail = format!("the content encoding {coding:?} is not taken: send the body as it is");
+            Err(Problem::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod answer;
 mod body;
+mod cloud_events;
 pub(crate) mod dead_letters;
 mod events;
 mod guard;

@@ -1,3 +1,5 @@
+//! Trace context as it is read, and as it goes on from an event to what follows from it. Headers are tested where they are read.
+
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use serde_json::{Value, json};
-use trackside_model::event::{Event, trace::TraceParent};
+use trackside_model::event::{Event, cloud_event::Form, trace::TraceParent};
 
 use super::super::{
     CliError,
@@ -44,7 +44,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<(), CliError> {
     let mut decided = Vec::with_capacity(events.len());
     for (number, event) in events.into_iter().enumerate() {
         let decisions = match number < explained {
-            true => source.explain(&EventId::Sequence(event.sequence_number))?["decisions"].take(),
+            true => source.explain(&EventId::Sequence(event.sequence_number), Form::Trackside)?["decisions"].take(),
             false => Value::Null,
         };
         decided.push((event, decisions));
@@ -61,7 +61,7 @@ pub(super) fn run(args: &TraceArgs) -> Result<(), CliError> {
 /// The correlation that is meant, its facts, and whether there are more than are shown.
 fn find(source: &Source, id: &str) -> Result<(String, Vec<Event>, bool), CliError> {
     if let Ok(event_id) = id.parse::<EventId>()
-        && let Ok(explained) = source.explain(&event_id)
+        && let Ok(explained) = source.explain(&event_id, Form::Trackside)
         && let Some(correlation_id) = explained["event"]["correlation_id"].as_str()
     {
         let (events, is_cut) = all(source, "correlation_id", correlation_id)?;

@@ -9,7 +9,11 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use tokio::sync::watch;
 use trackside_engine::{Frame, Reading, Subscription, Told};
-use trackside_model::{event::Position, keeping::Gap, time::Timestamp};
+use trackside_model::{
+    event::{Position, cloud_event::Form},
+    keeping::Gap,
+    time::Timestamp,
+};
 
 use super::{Api, body, problem::Problem, stopped};
 use crate::params::{EventParams, ParamError, STREAM_PARAMS, SlowPolicy};
@@ -37,6 +41,8 @@ struct Live {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     slow: SlowPolicy,
+    /// How each event is written.
+    form: Form,
     heartbeat: Duration,
     stopping: watch::Receiver<bool>,
     ended: bool,
@@ -59,6 +65,7 @@ impl Live {
             since: params.since,
             until: params.until,
             slow: params.slow,
+            form: params.form,
             heartbeat: Duration::from_millis(api.limits.heartbeat_ms),
             stopping: api.stopping.clone(),
             ended: false,

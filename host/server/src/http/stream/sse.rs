@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::json;
 use trackside_engine::Frame;
+use trackside_model::event::cloud_event::Form;
 
 use super::{Api, Live, Piece, Problem};
 
@@ -23,7 +24,7 @@ pub(in crate::http) async fn events(State(api): State<Arc<Api>>, uri: Uri, heade
     let head = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b": trackside\n\n"))]);
     let pieces = stream::unfold(live, |mut live| async move {
         let piece = live.next().await?;
-        Some((Ok(text_of(&piece)), live))
+        Some((Ok(text_of(&piece, live.form)), live))
     });
     let mut response = Response::new(Body::from_stream(futures_util::StreamExt::chain(head, pieces)));
     let headers = response.headers_mut();
@@ -34,9 +35,9 @@ pub(in crate::http) async fn events(State(api): State<Arc<Api>>, uri: Uri, heade
     Ok(response)
 }
 
-fn text_of(piece: &Piece) -> Bytes {
+fn text_of(piece: &Piece, form: Form) -> Bytes {
     match piece {
-        Piece::Events(frames) => Bytes::from(text_of_events(frames)),
+        Piece::Events(frames) => Bytes::from(text_of_events(frames, form)),
         // It has no `id`: a client that comes back is where its last event was.
         Piece::Trimmed(gaps) => Bytes::from(format!("event: trimmed\ndata: {}\n\n", json!({"trimmed": gaps}))),
         Piece::Missed { from, to } => {
@@ -47,14 +48,14 @@ fn text_of(piece: &Piece) -> Bytes {
     }
 }
 
-fn text_of_events(frames: &[Arc<Frame>]) -> Vec<u8> {
-    let bytes = frames.iter().map(|frame| frame.json().len() + 40).sum();
+fn text_of_events(frames: &[Arc<Frame>], form: Form) -> Vec<u8> {
+    let bytes = frames.iter().map(|frame| frame.json_in(form).len() + 40).sum();
     let mut text = Vec::with_capacity(bytes);
-    for frame in frames.iter().filter(|frame| !frame.json().is_empty()) {
+    for frame in frames.iter().filter(|frame| !frame.json_in(form).is_empty()) {
         text.extend_from_slice(b"id: ");
         text.extend_from_slice(frame.position().to_string().as_bytes());
         text.extend_from_slice(b"\ndata: ");
-        text.extend_from_slice(frame.json().as_bytes());
+        text.extend_from_slice(frame.json_in(form).as_bytes());
         text.extend_from_slice(b"\n\n");
     }
     text

@@ -14,6 +14,7 @@ use axum::{
 use futures_util::SinkExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use trackside_engine::Frame;
+use trackside_model::event::cloud_event::Form;
 
 use super::{Api, Live, Piece, Problem, stopped};
 use crate::http::upgrade;
@@ -34,6 +35,7 @@ pub(in crate::http) async fn events(
 /// Until either side ends it.
 async fn serve(mut socket: WebSocket, mut live: Live, _place: OwnedSemaphorePermit) {
     let mut stopping = live.stopping.clone();
+    let form = live.form;
     loop {
         let piece = tokio::select! {
             piece = live.next() => piece,
@@ -45,7 +47,7 @@ async fn serve(mut socket: WebSocket, mut live: Live, _place: OwnedSemaphorePerm
         let Some(piece) = piece else { break };
         let sent = tokio::select! {
             biased;
-            sent = send(&mut socket, &piece) => sent,
+            sent = send(&mut socket, &piece, form) => sent,
             // A client that reads nothing does not hold up the stop.
             () = stopped(&mut stopping) => return,
         };
@@ -57,11 +59,11 @@ async fn serve(mut socket: WebSocket, mut live: Live, _place: OwnedSemaphorePerm
     let _ = socket.send(Message::Close(None)).await;
 }
 
-async fn send(socket: &mut WebSocket, piece: &Piece) -> Result<(), axum::Error> {
+async fn send(socket: &mut WebSocket, piece: &Piece, form: Form) -> Result<(), axum::Error> {
     match piece {
         Piece::Events(frames) => {
-            for frame in frames.iter().filter(|frame| !frame.json().is_empty()) {
-                socket.feed(Message::Text(text_of(frame))).await?;
+            for frame in frames.iter().filter(|frame| !frame.json_in(form).is_empty()) {
+                socket.feed(Message::Text(text_of(frame, form))).await?;
             }
         }
         Piece::Trimmed(gaps) => socket.feed(Message::Text(serde_json::json!({"trimmed": gaps}).to_string().into())).await?,
@@ -75,6 +77,6 @@ async fn send(socket: &mut WebSocket, piece: &Piece) -> Result<(), axum::Error> 
     socket.flush().await
 }
 
-fn text_of(frame: &Frame) -> Utf8Bytes {
-    format!("{{\"position\":\"{}\",\"event\":{}}}", frame.position(), frame.json()).into()
+fn text_of(frame: &Frame, form: Form) -> Utf8Bytes {
+    format!("{{\"position\":\"{}\",\"event\":{}}}", frame.position(), frame.json_in(form)).into()
 }
