@@ -18,7 +18,7 @@ fn kept(operations: &str) -> (Site, Host) {
 fn a_space_is_shown_to_holders_of_the_token_alone() {
     let (site, host) = kept(r#"[{set: ["count/a", "3"]}, {set: ["count/b", "two\nlines"]}, {set_for_ms: ["soon", "gone", 3600000]}]"#);
     let problem = host.get("/v1/plugins/kv-user/kv").expect(401);
-    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("holders of the host's token")), "{problem}");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("the scope 'plugins'")), "{problem}");
     let token = format!("Bearer {}", host.token());
     let ask = |path: &str| host.send("GET", path, &[("authorization", &token)], "");
     let page = ask("/v1/plugins/kv-user/kv?prefix=count/&limit=1").expect(200);

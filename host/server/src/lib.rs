@@ -1,6 +1,7 @@
 //! The `trackside` program as a library: boot and stop order, configuration, HTTP and the command line, so that a host can be embedded.
 //! Business rules are the engine's and the model's.
 
+mod access;
 pub mod authoring;
 pub mod boot;
 pub mod cli;

@@ -1,5 +1,5 @@
 //! Who may speak to the host over HTTP: requests that were meant for this host (against DNS rebinding), pages of its own origin,
-//! and, for what changes plugins, holders of the token. What a request asks for is the handlers'.
+//! and, for what is not everybody's, holders of the token. What a request asks for is the handlers'.
 
 use std::{
     fs::{self, OpenOptions},
@@ -9,9 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+};
 
 use super::problem::Problem;
+use crate::access::Scope;
 
 /// The port that a browser leaves out.
 const HTTP_PORT: u16 = 80;
@@ -79,7 +83,7 @@ fn split_port(host: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// The secret that lets its holder change plugins.
+/// The secret that lets its holder do everything.
 #[derive(Clone)]
 pub struct Token {
     secret: String,
@@ -131,8 +135,21 @@ impl Token {
         }
     }
 
+    /// Lets a request pass that may do what it asks for: for what is everybody's it must not carry another token, for the rest it must carry
+    /// this one.
+    ///
+    /// # Errors
+    /// A problem (401) that says what to send.
+    pub(super) fn admit(&self, needs: Scope, request: &Request) -> Result<(), Problem> {
+        if self.carried_by(request.headers())? || needs.is_everybodys() {
+            return Ok(());
+        }
+        let asked = format!("{} {}", request.method(), request.uri().path());
+        Err(self.unauthorised(&format!("{asked} needs a token with the scope '{needs}', which the host's own has")))
+    }
+
     /// The problem (401) of a request that must carry the token.
-    pub(super) fn unauthorised(&self, what: &str) -> Problem {
+    fn unauthorised(&self, what: &str) -> Problem {
         let detail = format!("{what}; send 'Authorization: Bearer TOKEN' with the content of {}", self.path.display());
         Problem::refused(StatusCode::UNAUTHORIZED, detail).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }

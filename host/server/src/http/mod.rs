@@ -1,4 +1,4 @@
-//! HTTP: the routes, what stands before each of them, and what they share. Each group of routes has a file.
+//! HTTP: what every request passes on its way to the routes, and what they share. Which routes there are is `routes`'; each group has a file.
 //! What an event, a workflow or a plugin means is decided elsewhere; here requests become calls, and results responses.
 
 mod answer;
@@ -15,6 +15,7 @@ mod plugins;
 mod problem;
 mod readers;
 mod request;
+mod routes;
 mod stream;
 pub mod workflows;
 
@@ -26,7 +27,6 @@ use axum::{
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{get, post, put},
 };
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -58,20 +58,6 @@ pub struct Api {
     reads: Semaphore,
     sockets: Arc<Semaphore>,
 }
-
-/// The paths, for the hint at a wrong one.
-const PATHS: [&str; 10] = [
-    "/v1/events",
-    "/v1/events/stream",
-    "/v1/events/socket",
-    "/v1/readers",
-    "/v1/workflows",
-    "/v1/workflows/{id}/cancel",
-    "/v1/plugins",
-    "/v1/dead-letters",
-    "/healthz",
-    "/readyz",
-];
 
 impl Api {
     /// What the routes need, on a listener at `listen`.
@@ -134,35 +120,9 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// All routes, and what every request passes on its way to them, the outermost last.
+/// All routes, each behind its gate, and what every request passes on its way to them, the outermost last.
 pub(crate) fn router(api: Arc<Api>) -> Router {
-    Router::new()
-        .route("/v1/events", get(events::list).post(events::publish))
-        .route("/v1/events/stream", get(stream::sse::events))
-        .route("/v1/events/socket", get(stream::websocket::events))
-        .route("/v1/events/{id}", get(events::explain))
-        .route("/v1/readers", get(readers::list))
-        .route("/v1/readers/{name}", get(readers::show).put(readers::put).delete(readers::remove))
-        .route("/v1/readers/{name}/next", post(readers::next))
-        .route("/v1/readers/{name}/settle", post(readers::settle))
-        .route("/v1/readers/{name}/socket", get(readers::socket::open))
-        .route("/v1/workflows", get(workflows::list).post(workflows::submit))
-        .route("/v1/workflows/{id}", get(workflows::show))
-        .route("/v1/workflows/{id}/cancel", post(workflows::cancel))
-        .route("/v1/plugins", get(plugins::list))
-        .route("/v1/plugins/{name}", put(plugins::put).delete(plugins::remove))
-        .route("/v1/plugins/{name}/reload", post(plugins::reload))
-        .route("/v1/plugins/{name}/versions", get(plugins::versions))
-        .route("/v1/plugins/{name}/kv", get(kv::list))
-        .route("/v1/plugins/{name}/rollback", post(plugins::rollback))
-        .route("/v1/plugins/{name}/bypass", post(plugins::bypass))
-        .route("/v1/dead-letters", get(dead_letters::list))
-        .route("/v1/dead-letters/redrive", post(dead_letters::redrive_many))
-        .route("/v1/dead-letters/purge", post(dead_letters::purge))
-        .route("/v1/dead-letters/{id}", get(dead_letters::show))
-        .route("/v1/dead-letters/{id}/redrive", post(dead_letters::redrive))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
+    routes::gated(&api)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         // Nothing is taken before the control handlers are there that would steer it.
@@ -201,9 +161,10 @@ async fn catch_panics(request: Request, next: Next) -> Response {
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    let hint = match nearest(uri.path(), PATHS) {
+    let known = routes::plain_paths();
+    let hint = match nearest(uri.path(), known.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),
-        None => format!("known are {}", PATHS.join(", ")),
+        None => format!("known are {}", known.join(", ")),
     };
     Problem::refused(StatusCode::NOT_FOUND, format!("there is nothing at {}; {hint}", uri.path()))
 }
@@ -214,7 +175,10 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::{Body, to_bytes};
+    use axum::{
+        body::{Body, to_bytes},
+        routing::get,
+    };
     use hyper::service::Service as _;
     use hyper_util::service::TowerToHyperService;
 
