@@ -2,6 +2,7 @@
 //! Here they become a query or a filter; asking the store is the edges'.
 
 pub mod reader;
+pub mod replay;
 
 use trackside_model::{
     event::{Condition, Filter, Pattern, Position, Severity, cloud_event::Form},

@@ -137,7 +137,16 @@ impl Client {
 
     /// Has something taken away.
     pub(super) fn delete(&self, path: &str) -> Result<Answered, CliError> {
-        self.whole(self.agent.delete(format!("{}{path}", self.base)).call())
+        self.delete_with(path, &[])
+    }
+
+    /// The same, under headers that the verb gives.
+    pub(super) fn delete_with(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answered, CliError> {
+        let mut request = self.agent.delete(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.whole(request.call())
     }
 
     /// The lines of an answer that goes on, as they come.

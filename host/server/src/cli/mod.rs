@@ -9,6 +9,7 @@ mod plugin;
 pub mod print;
 mod publish;
 mod readers;
+mod replay;
 mod run;
 mod source;
 mod store;
@@ -62,6 +63,9 @@ enum Verb {
     /// List, make and take away durable readers, and read from one.
     #[command(subcommand)]
     Readers(readers::ReadersVerb),
+    /// Hand a stretch of the past once more to one observer or durable reader; list, show and stop what is under way.
+    #[command(subcommand)]
+    Replay(replay::ReplayVerb),
     /// Copy the log while a host runs, or look a whole one through.
     /// Copy the log while a host runs, look a whole one through, say what retention would take, give back space.
     #[command(subcommand)]
@@ -149,6 +153,7 @@ fn run(verb: Verb) -> Result<ExitCode, CliError> {
         Verb::DeadLetters(verb) => dead_letters::run(verb)?,
         Verb::Plugin(verb) => plugin::run(verb)?,
         Verb::Readers(verb) => readers::run(verb)?,
+        Verb::Replay(verb) => replay::run(verb)?,
         Verb::Store(verb) => store::run(verb)?,
         Verb::Config(verb) => config::run(verb)?,
         Verb::Compile { args } => return Ok(crate::compile_child(args)),
@@ -196,6 +201,11 @@ mod tests {
             "trackside readers read billing --limit 5 --wait 10s --json",
             "trackside readers read billing -f",
             "trackside readers remove billing",
+            "trackside replay begin observer/audit --type order:* --from 1 --through 9 --pace recorded --speed 60 --wait",
+            "trackside replay begin reader/billing --effects-of x --token-file t --json",
+            "trackside replay list --json",
+            "trackside replay show 0198f2b4-0000-7000-8000-000000000001",
+            "trackside replay stop 0198f2b4-0000-7000-8000-000000000001",
             "trackside submit f.yaml --input {} --wait --json",
             "trackside workflow list",
             "trackside workflow show x --data d",
@@ -254,6 +264,8 @@ mod tests {
             "trackside publish f --type a:b",
             "trackside readers read billing -f --limit 3",
             "trackside readers set",
+            "trackside replay begin",
+            "trackside replay begin observer/a --from x",
             "trackside store trim",
             "trackside dead-letters redrive --payload f",
             "trackside dead-letters purge 12 --all",

@@ -14,6 +14,7 @@ mod ndjson;
 mod plugins;
 mod problem;
 mod readers;
+mod replays;
 mod request;
 mod routes;
 mod stream;

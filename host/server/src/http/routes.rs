@@ -14,7 +14,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{Api, dead_letters, events, health, kv, plugins, readers, stream, workflows};
+use super::{Api, dead_letters, events, health, kv, plugins, readers, replays, stream, workflows};
 use crate::access::Scope::{self, Admin, Plugins, Publish, Read, Submit};
 
 /// One method of one path.
@@ -41,6 +41,10 @@ pub(super) fn table() -> Vec<Route> {
         post("/v1/readers/{name}/next", Read, readers::next),
         post("/v1/readers/{name}/settle", Read, readers::settle),
         get("/v1/readers/{name}/socket", Read, readers::socket::open),
+        get("/v1/replays", Read, replays::list),
+        post("/v1/replays", Admin, replays::begin),
+        get("/v1/replays/{id}", Read, replays::show),
+        delete("/v1/replays/{id}", Admin, replays::stop),
         get("/v1/workflows", Read, workflows::list),
         post("/v1/workflows", Submit, workflows::submit),
         get("/v1/workflows/{id}", Read, workflows::show),
