@@ -28,7 +28,7 @@ fn a_replay_to_a_component_goes_on_after_a_kill_and_counts_each_event_once() {
     site.shipped(&["metrics"]);
     let host = site.start();
     let events: String = (0..2_000).map(|number| format!("{}\n", order(number))).collect();
-    host.send("POST", "/v1/events", &[NDJSON], &events).expect(200);
+    assert_eq!(host.send("POST", "/v1/events", &[NDJSON], &events).status, 200);
     eventually("all are counted", || (site.kv("metrics", "types").is_some_and(|types| types.contains("2000"))).then_some(()));
     // At a fifth of the pace it is under way for a while.
     let begun = with_token(&host, "POST", "/v1/replays?to=observer/metrics&type=order:*&speed=0.2").expect(201);

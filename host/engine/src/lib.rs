@@ -15,6 +15,7 @@ mod definitions;
 mod dispatch;
 mod engine;
 mod fold;
+mod forget;
 mod guest_threads;
 mod host_side;
 mod identity;
@@ -51,6 +52,7 @@ pub use self::{
     dispatch::Frame,
     engine::{Engine, StartError, Stats},
     fold::workflow as fold_workflow,
+    forget::ForgetError,
     host_side::HostSide,
     inbox::InboxOptions,
     latency::Latencies,

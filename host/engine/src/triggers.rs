@@ -53,6 +53,11 @@ fn key(plugin: &str, method: &str) -> String {
     format!("trigger/{plugin}/{method}")
 }
 
+/// How the names of a plugin's cursors begin.
+pub(crate) fn cursors_of(plugin: &str) -> String {
+    key(plugin, "")
+}
+
 /// The trigger as the version in service has it.
 fn trigger_of<'a>(slot: &'a Slot, method: &str) -> Option<&'a Trigger> {
     slot.info().triggers.iter().find(|trigger| *trigger.method == *method)

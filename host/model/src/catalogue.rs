@@ -110,6 +110,7 @@ pub const ENTRIES: &[Entry] = &[
     entry_of("plugin:bypass_ended", Fact, Engine, "plugin_host", Severity::Info),
     entry_of("plugin:bypassed", Fact, Engine, "plugin_host", Severity::Warning),
     entry_of("plugin:fault", Fact, Engine, "plugin_host", Severity::Error),
+    entry_of("plugin:forgotten", Fact, Engine, "plugin_host", Severity::Info),
     entry_of("plugin:loaded", Fact, Engine, "plugin_host", Severity::Info),
     entry_of("plugin:missed", Fact, Engine, "plugin_host", Severity::Warning),
     entry_of("plugin:quarantined", Fact, Engine, "plugin_host", Severity::Warning),

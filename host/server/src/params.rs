@@ -175,13 +175,28 @@ fn of(name: &str, error: impl std::fmt::Display) -> ParamError {
 }
 
 fn add(list: &mut Option<Vec<String>>, name: &str, value: &str) -> Result<(), ParamError> {
-    for part in value.split(',').map(str::trim) {
+    for part in parts(value) {
         if part.is_empty() {
             return Err(ParamError(format!("{name}: must not be empty; leave it out to see all")));
         }
-        list.get_or_insert_default().push(part.to_owned());
+        list.get_or_insert_default().push(part);
     }
     Ok(())
+}
+
+/// What stands between commas; `\,` is a comma of a name.
+fn parts(value: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut characters = value.chars().peekable();
+    while let Some(character) = characters.next() {
+        let last = parts.last_mut().expect("there is one from the beginning");
+        match character {
+            '\\' if characters.peek() == Some(&',') => last.extend(characters.next()),
+            ',' => parts.push(String::new()),
+            other => last.push(other),
+        }
+    }
+    parts.iter().map(|part| part.trim().to_owned()).collect()
 }
 
 fn slow(name: &str, value: &str) -> Result<SlowPolicy, ParamError> {
@@ -280,6 +295,11 @@ mod tests {
             ],
             expect![[r#"Some(3) Some(["a"]) 1000 false 7.2"#]],
         );
+    }
+
+    #[test]
+    fn a_comma_of_a_name_is_written_with_a_backslash() {
+        check(&[("workflow_id", r"a\,b,c\d, e\")], expect![[r#"None Some(["a,b", "c\\d", "e\\"]) 100 true 0.0"#]]);
     }
 
     #[test]

@@ -133,6 +133,33 @@ fn nothing_goes_that_a_reader_has_not_come_past() {
 }
 
 #[test]
+fn a_plugin_that_is_gone_for_good_can_be_forgotten() {
+    let slow = || Scripted::observer("slow", types(&["order:*"]), |_, _| answer(Err("never".to_owned())));
+    let options = EngineOptions { observer_deliveries: 1_000, observer_batch: 1, ..at_most(1) };
+    let host = Host::tuned(options, [slow()]);
+    publish_orders(&host, 0, 20);
+    let forget = |name: &str| host.run(host.engine().forget_cursors(name, "test"));
+    assert!(forget("slow").unwrap_err().to_string().contains("is in service"));
+    assert!(forget("nobody").unwrap_err().to_string().contains("no cursor of a plugin 'nobody'"));
+    assert!(host.engine().remove("slow", "test"));
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(host.count("order:placed"), 20, "its cursor holds them");
+    host.until("its reading has ended", |_| forget("slow").is_ok_and(|cursors| cursors == ["observer/slow"]));
+    host.until("they are gone", |host| host.count("order:placed") <= 1);
+    assert_eq!(host.of_type("plugin:forgotten")[0].payload.to_value()["cursors"], json!(["observer/slow"]));
+    // One that comes back begins with what comes then, with all of its deliveries.
+    let seen = Seen::default();
+    let noted = seen.clone();
+    host.install(Scripted::observer("slow", types(&["order:*"]), move |events, delivery| {
+        events.iter().for_each(|event| noted.note(format!("{} {}", event.payload.to_value()["n"], delivery.attempt)));
+        taken()
+    }));
+    publish_orders(&host, 20, 1);
+    host.until("it is handed over", |_| seen.len() == 1);
+    assert_eq!(seen.all(), ["20 1"]);
+}
+
+#[test]
 fn a_workflow_goes_as_a_whole_when_it_has_ended() {
     let open = Arc::new(AtomicBool::new(false));
     let gate = open.clone();

@@ -218,6 +218,7 @@ mod tests {
             "trackside plugin rollback files 0123/4567 --accept --json",
             "trackside plugin bypass files --for 10m --reason x",
             "trackside plugin bypass files --off",
+            "trackside plugin forget files --json --token-file t",
             "trackside plugin check a.wasm --against files",
             "trackside plugin call a.wasm --event e.json --event - --point task-ready --attempt 2 --settings s.toml --json",
             "trackside plugin call a.wasm --event e.json --observe --kv kv.json --log log",

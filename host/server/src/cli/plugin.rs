@@ -49,6 +49,8 @@ pub(super) enum PluginVerb {
     Rollback(lifecycle::RollbackArgs),
     /// Have a running host pass a plugin over for a while.
     Bypass(lifecycle::BypassArgs),
+    /// Have a running host forget how far a plugin had come that was removed for good: its cursors hold retention up no longer.
+    Forget(lifecycle::ForgetArgs),
     /// Show what a plugin keeps in its key-value space.
     Kv(kv::KvArgs),
     /// Say whether a component would load, and what it is and may do.
@@ -103,6 +105,7 @@ pub(super) fn run(verb: PluginVerb) -> Result<(), CliError> {
         PluginVerb::Versions(args) => lifecycle::versions(&args),
         PluginVerb::Rollback(args) => lifecycle::rollback(&args),
         PluginVerb::Bypass(args) => lifecycle::bypass(&args),
+        PluginVerb::Forget(args) => lifecycle::forget(&args),
         PluginVerb::Kv(args) => kv::run(&args),
         PluginVerb::Check(args) => check::run(&args),
         PluginVerb::Call(args) => call::run(&args),

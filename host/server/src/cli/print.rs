@@ -130,7 +130,7 @@ pub fn what(event: &Event) -> String {
 
 /// The members that people look for first, in the order in which they make sense.
 fn salient(text: &mut String, payload: &Value) {
-    for name in ["name", "plugin", "method", "point", "status", "task"] {
+    for name in ["name", "plugin", "method", "point", "status", "task", "to", "outcome"] {
         if let Some(value) = payload[name].as_str() {
             push(text, value);
         }

@@ -201,6 +201,10 @@ fn bar(share: u64) -> String {
     format!("{}{}", "█".repeat(full), "░".repeat(20 - full))
 }
 
+fn count(events: u64) -> String {
+    if events == 1 { "1 event".to_owned() } else { format!("{events} events") }
+}
+
 /// One line for people.
 fn told(replay: &Value) -> String {
     let text = |name: &str| replay[name].as_str().unwrap_or_default().to_owned();
@@ -208,15 +212,15 @@ fn told(replay: &Value) -> String {
     let (from, through, at) = (number("from"), number("through"), number("at"));
     let share = (at + 1).saturating_sub(from) * 100 / (through + 1).saturating_sub(from).max(1);
     let mut line = format!(
-        "{}  to {}  {from} to {through}  {} {share:>3} %  {} events  {}",
+        "{}  to {}  {from} to {through}  {} {share:>3} %  {}  {}",
         text("id"),
         text("to"),
         bar(share),
-        number("events"),
+        count(number("events")),
         text("state")
     );
     if number("trimmed") > 0 {
-        line.push_str(&format!("  ({} events of it had been trimmed)", number("trimmed")));
+        line.push_str(&format!("  ({} of it had been trimmed)", count(number("trimmed"))));
     }
     if let Some(reason) = replay["reason"].as_str() {
         line.push_str(&format!("\n  {reason}"));

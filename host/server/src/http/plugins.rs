@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 use serde_json::json;
-use trackside_engine::BypassError;
+use trackside_engine::{BypassError, ForgetError};
 use trackside_model::time::Timestamp;
 use trackside_wasm::check_name;
 
@@ -103,6 +103,25 @@ pub(super) async fn bypass(State(api): State<Arc<Api>>, Path(name): Path<String>
     let bypass = api.engine.bypass(&name, for_ms, OPERATOR, asked.value("reason").map(str::to_owned)).await?;
     let until: Timestamp = bypass.until;
     Ok(answer::json(StatusCode::OK, &json!({"outcome": "bypassed", "name": name, "until": until, "by": &*bypass.by})))
+}
+
+/// `POST /v1/plugins/{name}/forget`: how far one had come that is out of service.
+pub(super) async fn forget(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri) -> Result<Response, Problem> {
+    Asked::of(&name, &uri, &[])?;
+    let cursors = api.engine.forget_cursors(&name, OPERATOR).await?;
+    Ok(answer::json(StatusCode::OK, &json!({"outcome": "forgotten", "name": name, "cursors": cursors})))
+}
+
+impl From<ForgetError> for Problem {
+    fn from(error: ForgetError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ForgetError::InService(_) => Self::refused(StatusCode::CONFLICT, detail),
+            ForgetError::Nothing(_) => Self::refused(StatusCode::NOT_FOUND, detail),
+            ForgetError::Read(error) => Self::unreadable(&error),
+            ForgetError::Append(_) | ForgetError::Poisoned(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+        }
+    }
 }
 
 /// A request for a change.

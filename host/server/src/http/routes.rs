@@ -58,6 +58,7 @@ pub(super) fn table() -> Vec<Route> {
         get("/v1/plugins/{name}/kv", Plugins, kv::list),
         post("/v1/plugins/{name}/rollback", Plugins, plugins::rollback),
         post("/v1/plugins/{name}/bypass", Plugins, plugins::bypass),
+        post("/v1/plugins/{name}/forget", Plugins, plugins::forget),
         get("/v1/dead-letters", Read, dead_letters::list),
         get("/v1/dead-letters/{id}", Read, dead_letters::show),
         post("/v1/dead-letters/{id}/redrive", Admin, dead_letters::redrive),

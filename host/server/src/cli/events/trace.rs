@@ -81,7 +81,8 @@ fn find(source: &Source, id: &str) -> Result<(String, Vec<Event>, bool), CliErro
 
 fn pairs(name: &str, value: &str, after: Option<String>, limit: usize) -> Pairs {
     let mut pairs = vec![
-        (name.to_owned(), value.to_owned()),
+        // Of one thing, whose name may hold what stands between several.
+        (name.to_owned(), value.replace(',', "\\,")),
         ("narration".to_owned(), "false".to_owned()),
         ("limit".to_owned(), limit.min(MAX_LIMIT).to_string()),
     ];
@@ -95,10 +96,11 @@ fn all(source: &Source, name: &str, value: &str) -> Result<(Vec<Event>, bool), C
         let page = source.events(&pairs(name, value, after, MAX_LIMIT))?;
         after = page.next.clone();
         events.extend(read(page)?);
-        match after {
-            None => return Ok((events, false)),
-            Some(_) if events.len() > MOST_EVENTS => return Ok((events, true)),
-            Some(_) => {}
+        if events.len() > MOST_EVENTS {
+            return Ok((events, true));
+        }
+        if after.is_none() {
+            return Ok((events, false));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The verbs that change what a running host has in service: `reload`, `versions`, `rollback`, `bypass`. Each asks the host, and shows what
+//! The verbs that change what a running host has in service: `reload`, `versions`, `rollback`, `bypass`, `forget`. Each asks the host, and shows what
 //! the change means for the plugin's authority. Judging it is the host's.
 
 use clap::Args;
@@ -72,6 +72,19 @@ pub(in crate::cli) struct BypassArgs {
     /// Why, for the log.
     #[arg(long, value_name = "TEXT", conflicts_with = "off")]
     reason: Option<String>,
+    /// The host's answer as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    token: TokenArg,
+    #[command(flatten)]
+    host: HostArg,
+}
+
+#[derive(Args)]
+pub(in crate::cli) struct ForgetArgs {
+    /// The plugin.
+    name: String,
     /// The host's answer as JSON.
     #[arg(long)]
     json: bool,
@@ -176,4 +189,15 @@ pub(super) fn bypass(args: &BypassArgs) -> Result<(), CliError> {
         Some("ended") => format!("{} is no longer bypassed", args.name),
         _ => format!("{} was not bypassed", args.name),
     })
+}
+
+pub(super) fn forget(args: &ForgetArgs) -> Result<(), CliError> {
+    let answered = ask(&args.name, "forget", &[], &args.token, &args.host)?;
+    let mut out = Out::new();
+    if args.json {
+        return told_as_json(&mut out, &answered);
+    }
+    let answer = answered.done()?;
+    let cursors: Vec<&str> = answer["cursors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    out.line(&format!("{} is forgotten: {} holds nothing back any more", args.name, cursors.join(", ")))
 }
