@@ -7,14 +7,16 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
 };
 
+use rustls::ClientConfig;
 use serde_json::Value;
 
 use crate::{
     cli::{self, Ran},
-    http::{self, Response},
+    http::{self, Opened, Response},
     site::Site,
     sse::Stream,
     wait::eventually,
@@ -26,6 +28,8 @@ pub struct Host {
     address: SocketAddr,
     data: PathBuf,
     output: PathBuf,
+    /// Who speaks TLS to it; `None`: it is spoken to plainly.
+    client: Option<Arc<ClientConfig>>,
 }
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -34,6 +38,15 @@ const YAML: (&str, &str) = ("Content-Type", "application/yaml");
 impl Host {
     /// Starts one and waits until it is ready.
     pub(crate) fn start(site: &Site, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        Self::start_at(site, "127.0.0.1:0", None, more)
+    }
+
+    /// Starts one that other machines can reach, and waits until it is ready. Its certificate and key are named by `more`.
+    pub(crate) fn start_secure(site: &Site, client: Arc<ClientConfig>, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        Self::start_at(site, "0.0.0.0:0", Some(client), more)
+    }
+
+    fn start_at(site: &Site, listen: &str, client: Option<Arc<ClientConfig>>, more: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let address_file = site.data().join("address");
         // A host that was killed has left its address there.
         if let Err(error) = fs::remove_file(&address_file) {
@@ -41,7 +54,7 @@ impl Host {
         }
         let output = site.root().join("host.out");
         let log = File::options().create(true).append(true).open(&output).expect("the host's output has a file");
-        let mut command = site.command(["run", "--listen", "127.0.0.1:0"]);
+        let mut command = site.command(["run", "--listen", listen]);
         command.arg("--plugins").arg(site.plugins()).arg("--data").arg(site.data());
         // A test says itself when a file is to be taken up, unless it is about the watch.
         command.env("TRACKSIDE_PLUGINS_WATCH", "false");
@@ -54,9 +67,12 @@ impl Host {
                 panic!("the host ended with {status}:\n{}", said());
             }
             let text = fs::read_to_string(&address_file).ok()?;
-            text.ends_with('\n').then(|| text.trim().trim_start_matches("http://").parse().expect("an address"))
+            let address = text.strip_suffix('\n')?.split_once("://")?.1;
+            Some(address.parse::<SocketAddr>().expect("an address"))
         });
-        let host = Self { child, address, data: site.data(), output };
+        // Every address of this machine, of which this is one.
+        let address = if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
+        let host = Self { child, address, data: site.data(), output, client };
         eventually("readiness", || (host.get("/readyz").status == 200).then_some(()));
         host
     }
@@ -68,7 +84,8 @@ impl Host {
 
     /// The same as a URL, for the command line.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.client.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// The process.
@@ -94,8 +111,15 @@ impl Host {
     /// # Panics
     /// When there is none.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Response {
-        let answer = http::request(self.address, method, path, headers, body.as_ref());
+        let answer = self.open(method, path, headers, body.as_ref()).and_then(http::whole);
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.output()))
+    }
+
+    fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Opened> {
+        match &self.client {
+            None => http::open(self.address, method, path, headers, body),
+            Some(client) => http::open_tls(client, self.address, method, path, headers, body),
+        }
     }
 
     /// Asks for something.
@@ -181,7 +205,16 @@ impl Host {
 
     /// A live stream.
     pub fn stream(&self, path: &str) -> Stream {
-        Stream::open(self.address, path, None)
+        self.stream_with(path, &[])
+    }
+
+    /// A live stream of who shows this token.
+    pub fn stream_as(&self, path: &str, token: &str) -> Stream {
+        self.stream_with(path, &[("Authorization", &format!("Bearer {token}"))])
+    }
+
+    fn stream_with(&self, path: &str, headers: &[(&str, &str)]) -> Stream {
+        Stream::of(self.open("GET", path, headers, b"").expect("the host answers"))
     }
 
     /// Runs a client verb against this host.

@@ -5,8 +5,10 @@ use std::{
     fmt,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
 };
 
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use serde_json::Value;
 
 use crate::wait::PATIENCE;
@@ -71,19 +73,57 @@ impl fmt::Display for Response {
 /// # Errors
 /// If the connection cannot be made, or breaks before the answer is whole.
 pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Response> {
-    let (status, headers, mut reader) = open(address, method, path, headers, body)?;
+    whole(open(address, method, path, headers, body)?)
+}
+
+/// Reads the body to its end.
+pub(crate) fn whole((status, headers, mut reader): Opened) -> io::Result<Response> {
     let mut body = Vec::new();
     reader.read_to_end(&mut body)?;
     Ok(Response { status, headers, body })
 }
 
-type Opened = (u16, Vec<(String, String)>, Box<dyn BufRead + Send>);
+/// The head of an answer, and its body, which is still to be read.
+pub(crate) type Opened = (u16, Vec<(String, String)>, Box<dyn BufRead + Send>);
+
+/// What a request goes over.
+trait Connection: Read + Write + Send {}
+
+impl<C: Read + Write + Send> Connection for C {}
 
 /// Asks, and reads the answer's head; its body is still to be read.
 pub(crate) fn open(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Opened> {
-    let mut connection = TcpStream::connect(address)?;
+    ask(Box::new(connect(address)?), address, method, path, headers, body)
+}
+
+/// The same over TLS, to a host that this client trusts.
+pub(crate) fn open_tls(
+    client: &Arc<ClientConfig>,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Opened> {
+    let session = ClientConnection::new(client.clone(), ServerName::from(address.ip())).map_err(io::Error::other)?;
+    ask(Box::new(StreamOwned::new(session, connect(address)?)), address, method, path, headers, body)
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let connection = TcpStream::connect(address)?;
     connection.set_nodelay(true)?;
     connection.set_read_timeout(Some(PATIENCE))?;
+    Ok(connection)
+}
+
+fn ask(
+    mut connection: Box<dyn Connection>,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Opened> {
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
     let own = [("Host", address.to_string()), ("Content-Length", body.len().to_string()), ("Connection", "close".to_owned())];
     for (name, value) in &own {
@@ -101,7 +141,7 @@ pub(crate) fn open(address: SocketAddr, method: &str, path: &str, headers: &[(&s
     read_head(BufReader::new(connection))
 }
 
-fn read_head(mut reader: BufReader<TcpStream>) -> io::Result<Opened> {
+fn read_head(mut reader: BufReader<Box<dyn Connection>>) -> io::Result<Opened> {
     let broken = |what: &str| io::Error::new(io::ErrorKind::UnexpectedEof, what.to_owned());
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -134,7 +174,7 @@ fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 /// A body of a known length: one that ends early is an error, not an end.
 struct Whole {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Connection>>,
     left: u64,
 }
 
@@ -155,7 +195,7 @@ impl Read for Whole {
 
 /// A body in chunks, read as one.
 struct Chunks {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Box<dyn Connection>>,
     left: usize,
     begun: bool,
     ended: bool,

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
 
 use crate::wait::PATIENCE;
 
@@ -43,12 +43,42 @@ impl Authority {
         &self.file
     }
 
-    fn config(&self, names: &[&str]) -> ServerConfig {
+    /// A certificate for these names, and its key.
+    fn certificate(&self, names: &[&str]) -> (rcgen::Certificate, rcgen::KeyPair) {
         let key = rcgen::KeyPair::generate().expect("a key can be made");
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let issuer = rcgen::Issuer::from_params(&self.params, &self.key);
         let params = rcgen::CertificateParams::new(names).expect("the names are well formed");
-        let certificate = params.signed_by(&key, &issuer).expect("a certificate can be signed");
+        (params.signed_by(&key, &issuer).expect("a certificate can be signed"), key)
+    }
+
+    /// Writes a certificate for these names into `host.pem` in this folder, and its key into `host.key`, where they may be already.
+    ///
+    /// # Panics
+    /// When they cannot be made or written.
+    pub fn issue(&self, folder: &Path, names: &[&str]) -> [PathBuf; 2] {
+        let (certificate, key) = self.certificate(names);
+        let paths = [folder.join("host.pem"), folder.join("host.key")];
+        std::fs::write(&paths[0], certificate.pem()).expect("a file can be written");
+        std::fs::write(&paths[1], key.serialize_pem()).expect("a file can be written");
+        paths
+    }
+
+    /// A client that trusts it, and nobody else.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn client(&self) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        let certificate = self.params.self_signed(&self.key).expect("a certificate can be signed");
+        roots.add(certificate.der().clone()).expect("it is a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        Arc::new(builder.expect("the provider speaks them").with_root_certificates(roots).with_no_client_auth())
+    }
+
+    fn config(&self, names: &[&str]) -> ServerConfig {
+        let (certificate, key) = self.certificate(names);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::{
     cli::{self, Ran},
     host::Host,
+    outside::Authority,
 };
 
 /// A place to run a host in; gone when it is dropped.
@@ -97,6 +98,14 @@ impl Site {
     /// Starts a host here, with more arguments or variables.
     pub fn start_with(&self, more: impl FnOnce(&mut Command) -> &mut Command) -> Host {
         Host::start(self, more)
+    }
+
+    /// Starts a host here that other machines can reach, with a certificate for this one from this authority.
+    pub fn start_secure(&self, authority: &Authority, more: impl FnOnce(&mut Command) -> &mut Command) -> Host {
+        let [cert, key] = authority.issue(self.root(), &["127.0.0.1"]);
+        Host::start_secure(self, authority.client(), |command| {
+            more(command.env("TRACKSIDE_HTTP_TLS_CERT", cert).env("TRACKSIDE_HTTP_TLS_KEY", key))
+        })
     }
 
     /// Starts a host here that watches its plugin directory.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{ClientRequestBuilder, Message, WebSocket, http::Uri};
 
 /// How long a message may be on its way: far longer than any is.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -20,9 +20,21 @@ impl Socket {
     /// # Panics
     /// When the host does not take it.
     pub fn open(address: SocketAddr, path: &str) -> Self {
+        Self::open_with(address, ClientRequestBuilder::new(uri(address, path)))
+    }
+
+    /// The same, as who shows this token.
+    ///
+    /// # Panics
+    /// When the host does not take it.
+    pub fn open_as(address: SocketAddr, path: &str, token: &str) -> Self {
+        Self::open_with(address, ClientRequestBuilder::new(uri(address, path)).with_header("Authorization", format!("Bearer {token}")))
+    }
+
+    fn open_with(address: SocketAddr, request: ClientRequestBuilder) -> Self {
         let stream = TcpStream::connect(address).expect("the host listens");
         stream.set_read_timeout(Some(LONGEST)).expect("a timeout");
-        let (socket, _) = tungstenite::client(format!("ws://{address}{path}"), stream).expect("the host opens a WebSocket");
+        let (socket, _) = tungstenite::client(request, stream).expect("the host opens a WebSocket");
         Self(socket)
     }
 
@@ -48,4 +60,8 @@ impl Socket {
     pub fn say(&mut self, message: &Value) {
         self.0.send(Message::Text(message.to_string().into())).expect("the host listens");
     }
+}
+
+fn uri(address: SocketAddr, path: &str) -> Uri {
+    format!("ws://{address}{path}").parse().expect("a path is part of an address")
 }

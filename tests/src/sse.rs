@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::http;
+use crate::http::{self, Opened};
 
 /// One event as it was sent.
 #[derive(Clone, Debug)]
@@ -38,7 +38,11 @@ impl Stream {
     /// When the host does not stream.
     pub fn open(address: SocketAddr, path: &str, last_event_id: Option<&str>) -> Self {
         let headers: Vec<(&str, &str)> = last_event_id.map(|id| ("Last-Event-ID", id)).into_iter().collect();
-        let (status, headers, reader) = http::open(address, "GET", path, &headers, b"").expect("the host answers");
+        Self::of(http::open(address, "GET", path, &headers, b"").expect("the host answers"))
+    }
+
+    /// A stream whose head has been read.
+    pub(crate) fn of((status, headers, reader): Opened) -> Self {
         let event_stream = headers.iter().any(|(name, value)| name == "content-type" && value == "text/event-stream");
         assert!(status == 200 && event_stream, "{status} {headers:?}");
         let mut stream = Self { reader };

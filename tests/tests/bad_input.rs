@@ -3,7 +3,7 @@
 
 use expect_test::{Expect, expect};
 use rusqlite::Connection;
-use trackside_tests::{Host, Ran, Site, Value, eventually, run};
+use trackside_tests::{Authority, Host, Ran, Site, Value, eventually, run};
 
 /// Text in which what differs from run to run has a name instead.
 fn steady(site: &Site, port: Option<u16>, text: &str) -> String {
@@ -36,6 +36,9 @@ struct Door {
     site: Site,
     host: Host,
 }
+
+/// A file of tokens with a name that none can have.
+const SHOP: &str = "[[token]]\nname = 'Shop'\nscopes = ['read']\nsha256 = '0000000000000000000000000000000000000000000000000000000000000000'\nmade_at = '2026-01-31T10:30:00Z'\n";
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
@@ -275,7 +278,7 @@ fn queries() {
         "/v1/events",
         &[("Host", "evil.example")],
         "",
-        expect!["403 'evil.example' is not this host; use http://127.0.0.1:PORT or http://localhost:PORT"],
+        expect!["403 'evil.example' is not this host; use http://127.0.0.1:PORT or http://localhost:PORT, or put the name into http.names in the host's configuration"],
     );
     door.check(
         "GET",
@@ -303,7 +306,7 @@ fn queries() {
         "/v1/plugins/sim/reload",
         &[],
         "",
-        expect!["401 POST /v1/plugins/sim/reload needs a token with the scope 'plugins', which the host's own has; send 'Authorization: Bearer TOKEN' with the content of SITE/data/token"],
+        expect!["401 POST /v1/plugins/sim/reload needs a token with the scope 'plugins'; send 'Authorization: Bearer TOKEN' with the content of SITE/data/token"],
     );
     let allowed = door.host.send("DELETE", "/v1/events", &[], "");
     assert_eq!(allowed.header("allow").map(|allow| allow.contains("GET") && allow.contains("POST")), Some(true), "{allowed}");
@@ -554,9 +557,9 @@ fn commands_without_a_host() {
         3 error: no host answers at http://127.0.0.1:1: Connection refused (os error 111); start one with `trackside run`, or name another with --url
     "#]]);
     terminal.check(
-        &["events", "--url", "https://127.0.0.1:1"],
+        &["events", "--url", "ftp://127.0.0.1:1"],
         expect![[r#"
-        2 error: 'https://127.0.0.1:1' is not an address of a host; write it as http://127.0.0.1:7070
+        2 error: 'ftp://127.0.0.1:1' is not an address of a host; write it as http://127.0.0.1:7070, or with https://
     "#]],
     );
     terminal.check(
@@ -592,6 +595,88 @@ fn commands_without_a_host() {
         1 error: there is no component at nowhere/sim.wasm
     "#]],
     );
+    let events = ["events", "--url", "https://127.0.0.1:1", "--ca"];
+    terminal.check(
+        &[&events[..], &["nowhere.pem"]].concat(),
+        expect![[r#"
+        1 error: --ca: nowhere.pem: No such file or directory (os error 2)
+    "#]],
+    );
+    terminal.site.file("junk.pem", "no certificate\n");
+    terminal.check(
+        &[&events[..], &["junk.pem"]].concat(),
+        expect![[r#"
+        1 error: --ca: junk.pem: there is no certificate in it (PEM, -----BEGIN CERTIFICATE-----)
+    "#]],
+    );
+    terminal.check(&["events", "--token-file", "nowhere.token"], expect![[r#"
+        1 error: nowhere.token: No such file or directory (os error 2); name the host's token with --token-file FILE (a host prints where it is) or TRACKSIDE_TOKEN
+    "#]]);
+    terminal.check(
+        &["events", "--token", "two\nlines"],
+        expect![[r#"
+        2 error: the token is not one line of plain text
+    "#]],
+    );
+    terminal.check(
+        &["events", "--url", "http://192.0.2.7:1", "--token", "t"],
+        expect![[r#"
+        2 error: a token is not sent to http://192.0.2.7:1, where others could read it on its way; use https://
+    "#]],
+    );
+    // Where there is no data directory there is no token either; what is wrong with a word is said first.
+    terminal.check(
+        &["token", "add", "Shop", "--scope", "read"],
+        expect![[r#"
+        2 error: 'Shop' is not a token's name: use up to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit
+    "#]],
+    );
+    terminal.check(
+        &["token", "add", "operator", "--scope", "read"],
+        expect![[r#"
+        2 error: 'operator' is the host's own token, in the file 'token'; give this one another name
+    "#]],
+    );
+    terminal.check(
+        &["token", "add", "shop", "--scope", "reed"],
+        expect![[r#"
+        2 error: --scope: 'reed' is no scope; did you mean 'read'?
+    "#]],
+    );
+    terminal.check(
+        &["token", "add", "shop", "--scope", "*"],
+        expect![[r#"
+        2 error: --scope: '*' is no scope; there are publish, read, submit, plugins, admin
+    "#]],
+    );
+    terminal.check(
+        &["token", "add", "shop", "--scope", "read", "--for", "soon"],
+        expect![[r#"
+        2 error: --for: 'soon' is not a duration; write seconds, or a text such as "500ms", "30s", "5m", "1h30m"
+    "#]],
+    );
+    terminal.check(
+        &["token", "add", "shop", "--scope", "read", "--for", "0s"],
+        expect![[r#"
+        2 error: --for: a token that expires at once lets nobody do anything; leave it out, or give a time
+    "#]],
+    );
+    terminal.check(
+        &["token", "add", "shop", "--scope", "read"],
+        expect![[r#"
+        1 error: there is no data directory ./trackside-data; name a host's with --data
+    "#]],
+    );
+    terminal.check(
+        &["token", "remove", "shop", "--data", "plugins"],
+        expect![[r#"
+        1 error: there is no token 'shop'; `trackside token list` shows which there are
+    "#]],
+    );
+    terminal.site.file("broken/tokens.toml", SHOP);
+    terminal.check(&["token", "list", "--data", "broken"], expect![[r#"
+        1 error: broken/tokens.toml: 'Shop' is not a token's name: use up to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit; `trackside token` writes this file
+    "#]]);
     terminal.check(
         &["config", "check", "nowhere.toml"],
         expect![[r#"
@@ -653,7 +738,63 @@ fn hosts_that_do_not_start() {
         &host_at("0.0.0.0:0", "fresh", "plugins"),
         &[],
         expect![[r#"
-        1 error: --listen: listen: 0.0.0.0:0 is reachable from other machines, which needs TLS and tokens that this version does not have; listen on 127.0.0.1:0 or [::1]:0
+        1 error: configuration: listen: 0.0.0.0:0 is reachable from other machines, which needs TLS: name a certificate and its key with http.tls_cert and http.tls_key, or listen on 127.0.0.1:0 or [::1]:0
+    "#]],
+    );
+    start(
+        &host_at("0.0.0.0:0", "fresh", "plugins"),
+        &[("TRACKSIDE_HTTP_TLS_CERT", "nowhere.pem"), ("TRACKSIDE_HTTP_TLS_KEY", "nowhere.key")],
+        expect![[r#"
+        1 error: http.tls_cert: nowhere.pem: No such file or directory (os error 2)
+    "#]],
+    );
+    start(
+        &host_at("0.0.0.0:0", "fresh", "plugins"),
+        &[("TRACKSIDE_HTTP_TLS_KEY", "nowhere.key")],
+        expect![[r#"
+        1 error: configuration: http.tls_cert: is missing; a certificate (http.tls_cert) and its key (http.tls_key) go together
+    "#]],
+    );
+    let folder = site.root().join("tls");
+    std::fs::create_dir(&folder).expect("a folder can be made");
+    let authority = Authority::new(&folder);
+    authority.issue(&folder, &["127.0.0.1"]);
+    site.file("tls/junk.pem", "no certificate\n");
+    let with = |cert: &'static str, key: &'static str| [("TRACKSIDE_HTTP_TLS_CERT", cert), ("TRACKSIDE_HTTP_TLS_KEY", key)];
+    start(
+        &fresh,
+        &with("tls/junk.pem", "tls/host.key"),
+        expect![[r#"
+        1 error: http.tls_cert: tls/junk.pem: there is no certificate in it (PEM, -----BEGIN CERTIFICATE-----)
+    "#]],
+    );
+    start(
+        &fresh,
+        &with("tls/host.pem", "tls/junk.pem"),
+        expect![[r#"
+        1 error: http.tls_key: tls/junk.pem: there is no private key in it (PEM, -----BEGIN PRIVATE KEY-----, without a passphrase)
+    "#]],
+    );
+    start(
+        &fresh,
+        &[("TRACKSIDE_HTTP_NAMES", "https://desk")],
+        expect![[r#"
+        1 error: TRACKSIDE_HTTP_NAMES: http.names: 'https://desk' is not the name of a host; write it as in 'desk.example.com', or 'desk:8443' for one port only
+    "#]],
+    );
+    start(
+        &fresh,
+        &[("TRACKSIDE_HTTP_REQUIRE_TOKENS", "perhaps")],
+        expect![[r#"
+        1 error: TRACKSIDE_HTTP_REQUIRE_TOKENS: http.require_tokens: expected true or false, found 'perhaps'
+    "#]],
+    );
+    site.file("tokens/tokens.toml", SHOP);
+    start(
+        &host_at("127.0.0.1:0", "tokens", "plugins"),
+        &[],
+        expect![[r#"
+        1 error: the tokens in tokens: tokens/tokens.toml: 'Shop' is not a token's name: use up to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit; `trackside token` writes this file
     "#]],
     );
     start(

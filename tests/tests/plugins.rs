@@ -93,7 +93,7 @@ fn only_who_has_the_token_changes_plugins() {
     for wrong in [vec![], vec![("Authorization", "Bearer wrong")], vec![("Authorization", "Basic YTpi")]] {
         let answer = reload(&wrong);
         let problem = answer.expect(401);
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{answer}");
+        assert!(answer.header("www-authenticate").is_some_and(|asked| asked.starts_with("Bearer")), "{answer}");
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("Authorization: Bearer TOKEN")), "{problem}");
     }
     assert_eq!(host.events("type=plugin:reloaded"), [] as [Value; 0]);
@@ -113,7 +113,7 @@ fn only_who_has_the_token_changes_plugins() {
     let ran = run(&[], &[]);
     assert!(ran.code == 1 && ran.stderr.contains("--token-file FILE"), "{ran}");
     let ran = run(&[], &[("TRACKSIDE_TOKEN", "wrong")]);
-    assert!(ran.code == 1 && ran.stderr.contains("is not this host's"), "{ran}");
+    assert!(ran.code == 1 && ran.stderr.contains("is none of this host's"), "{ran}");
 }
 
 fn echo(host: &Host, plugin: &str) -> String {

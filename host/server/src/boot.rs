@@ -14,8 +14,9 @@ use trackside_store::{OpenError, Poisoned, Store};
 use trackside_wasm::{CompilerCommand, HostError, PluginHost, ScanError, WasmOptions};
 
 use crate::{
+    access::Access,
     config::Config,
-    http::{self, Api, BindError, Listener, Readiness, Server, Token},
+    http::{self, Api, BindError, Called, Certificate, CertificateError, Listener, Readiness, Server},
     inbox::OpenInbox,
     plugins::{Plugins, versions::Versions, watch::Watch},
 };
@@ -55,6 +56,12 @@ pub enum BootError {
         /// What the system says.
         source: io::Error,
     },
+    /// The configuration, of a program that made it itself.
+    #[error("{0}")]
+    Configuration(String),
+    /// The certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The address.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -79,8 +86,8 @@ pub enum BootError {
         /// What stands against it.
         source: OpenError,
     },
-    /// The token.
-    #[error("the token in {}: {source}", path.display())]
+    /// The tokens.
+    #[error("the tokens in {}: {source}", path.display())]
     Token {
         /// The data directory.
         path: PathBuf,
@@ -113,6 +120,7 @@ pub struct Host {
     server: Server,
     plugins: Arc<Plugins>,
     address: SocketAddr,
+    scheme: &'static str,
     address_file: PathBuf,
     token_path: PathBuf,
     grace: Duration,
@@ -138,8 +146,10 @@ impl Host {
     /// [`BootError`], by what stands against it.
     pub async fn start(options: HostOptions) -> Result<Self, BootError> {
         let config = &options.config;
-        // First what fails without having changed anything: the address, then the lock on the data directory.
-        let listener = Listener::bind(config.listen).await?;
+        config.check_together().map_err(BootError::Configuration)?;
+        // First what fails without having changed anything: the certificate, the address, then the lock on the data directory.
+        let certificate = config.certificate_files().map(|(cert, key)| Certificate::load(cert, key)).transpose()?;
+        let listener = Listener::bind(config.listen, certificate).await?;
         make_directory("the plugin directory", &config.plugin_dir, "--plugins")?;
         refuse_file("the data directory", &config.data_dir, "--data")?;
         let store = open_store(config)?;
@@ -156,9 +166,11 @@ impl Host {
 
     async fn start_on(store: &Store, listener: Listener, options: &HostOptions) -> Result<Self, BootError> {
         let config = &options.config;
-        let (address, address_file) = (listener.address(), config.data_dir.join(ADDRESS_FILE));
-        let token = Token::in_directory(&config.data_dir).map_err(|source| BootError::Token { path: config.data_dir.clone(), source })?;
-        let token_path = token.path().to_owned();
+        let (address, scheme, address_file) = (listener.address(), listener.scheme(), config.data_dir.join(ADDRESS_FILE));
+        let called = Called { scheme, listen: address, names: config.names() };
+        let access = Access::in_directory(&config.data_dir, config.requires_tokens())
+            .map_err(|source| BootError::Token { path: config.data_dir.clone(), source })?;
+        let token_path = access.own_path().to_owned();
         let host_side = HostSide::new(store.clone());
         let plugin_host = PluginHost::new(wasm_options(options), host_side.clone())?;
         let versions = Versions::new(config.data_dir.join(VERSIONS_DIR), config.plugins.versions);
@@ -167,10 +179,11 @@ impl Host {
 
         let readiness = Arc::new(Readiness::default());
         readiness.await_for(RECOVERY);
-        let api = |ending| Api::new(engine.clone(), plugins.clone(), config, address, token, readiness.clone(), ending);
+        let api = |ending| Api::new(engine.clone(), plugins.clone(), config, called.clone(), access.clone(), readiness.clone(), ending);
         let server = Server::start(listener, &config.http, engine.tasks(), |ending| http::router(Arc::new(api(ending))));
+        access.watch(engine.tasks());
         let (grace, inbox) = (config.stop_grace(), OpenInbox::in_directory(&config.data_dir, &config.inbox));
-        let mut host = Self { engine, store: store.clone(), server, plugins, address, address_file, token_path, grace, inbox };
+        let mut host = Self { engine, store: store.clone(), server, plugins, address, scheme, address_file, token_path, grace, inbox };
 
         // Before the files are read, so that no change falls in between.
         let watch = config.plugins.watch.then(|| Watch::begin(&config.plugin_dir, config.watch_pauses()));
@@ -197,7 +210,7 @@ impl Host {
         self.engine.ready();
         readiness.done(RECOVERY);
         let failed = |source| BootError::Address { path: self.address_file.clone(), source };
-        fs::write(&self.address_file, format!("http://{}\n", self.address)).map_err(failed)
+        fs::write(&self.address_file, format!("{}\n", self.url())).map_err(failed)
     }
 
     /// Stops, in this order: no more connections and requests, then the engine with all that is out, then the log.
@@ -219,12 +232,17 @@ impl Host {
         self.engine.stop(self.grace).await;
     }
 
+    /// The address as a URL.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.address)
+    }
+
     /// The address, with the port that was taken.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the token is kept.
+    /// Where the host's own token is kept.
     pub fn token_path(&self) -> &Path {
         &self.token_path
     }

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod explain;
 #[cfg(debug_assertions)]
 mod failpoint;
+mod file_mark;
 pub mod http;
 mod inbox;
 mod kv_value;

@@ -47,12 +47,12 @@ struct State {
 }
 
 /// Who says that a version may do more than the one in service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
     /// Nobody, unless its settings say `allow_growth`.
     Settings,
     /// Whoever asks for the change.
-    Asker(&'static str),
+    Asker(String),
 }
 
 /// What became of a change.
@@ -267,7 +267,7 @@ impl Plugins {
         let info = guest.info().clone();
         let grows = changes.as_ref().filter(|changes| changes.grows()).map(CapabilityDiff::growth);
         tracing::info!(plugin = &*info.name, version = info.version.short(), grows, accepted_by, "loaded");
-        match accepted_by {
+        match &accepted_by {
             Some(accepted_by) => engine.install_accepted(guest, accepted_by),
             None => engine.install(guest),
         }
@@ -425,7 +425,7 @@ struct Judged {
     guest: Arc<dyn Guest>,
     changes: Option<CapabilityDiff>,
     /// Who consents to what it could do more, if it could.
-    accepted_by: Option<&'static str>,
+    accepted_by: Option<String>,
 }
 
 /// Why a version may not.
@@ -441,10 +441,10 @@ impl Unfit {
 }
 
 /// Who consents to this growth.
-fn accepted_by(info: &PluginInfo, changes: &CapabilityDiff, consent: Consent, remedy: &str) -> Result<&'static str, Refusal> {
+fn accepted_by(info: &PluginInfo, changes: &CapabilityDiff, consent: Consent, remedy: &str) -> Result<String, Refusal> {
     match consent {
         Consent::Asker(who) => Ok(who),
-        Consent::Settings if info.allow_growth => Ok(BY_SETTINGS),
+        Consent::Settings if info.allow_growth => Ok(BY_SETTINGS.to_owned()),
         Consent::Settings => {
             let growth = changes.growth();
             let reason = format!("it could do more than the version in service ({growth}); to take it all the same: {remedy}");

@@ -2,10 +2,16 @@
 //! What stands in them is the callers'.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
+
+/// What a new file is made with, less what the environment takes away.
+const FOR_ALL: u32 = 0o666;
+/// The same, for a file that holds what nobody else should know.
+const FOR_OWNER: u32 = 0o600;
 
 /// Puts these bytes in place under this name in one step. Meanwhile they stand beside it, under a hidden name that hosts pass over.
 /// Who may read the file that was there before may read this one, and nobody else.
@@ -13,16 +19,30 @@ use std::{
 /// # Errors
 /// What the system says; the file is then what it was.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, FOR_ALL)
+}
+
+/// The same, of a file that its owner alone may read from its first moment on.
+///
+/// # Errors
+/// What the system says; the file is then what it was.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, FOR_OWNER)
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let unfinished = path.with_file_name(format!(".{name}.new"));
-    let mut file = File::create(&unfinished)?;
+    // One that somebody began and never finished is in the way, with whatever mode it has.
+    remove(&unfinished)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&unfinished)?;
     let written = fs::metadata(path)
         .map_or(Ok(()), |before| file.set_permissions(before.permissions()))
         .and_then(|()| file.write_all(bytes))
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&unfinished, path))
         // The new name too is on the disk when this is done.
-        .and_then(|()| File::open(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all());
+        .and_then(|()| fs::File::open(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all());
     if written.is_err() {
         // Nobody reads what is hidden and unfinished.
         let _ = fs::remove_file(&unfinished);
@@ -63,5 +83,16 @@ mod tests {
         fs::create_dir(&path).unwrap();
         assert!(write(&path, b"three").is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_private_file_is_private_from_the_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.toml");
+        // What was left by a program that ended in the middle is not what it goes on with.
+        fs::write(dir.path().join(".a.toml.new"), "half").unwrap();
+        write_private(&path, b"one").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

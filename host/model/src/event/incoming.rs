@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Draft, Event, EventType, Metadata, Severity, Text, trace};
+use super::{Draft, Event, EventType, EventTypeError, Metadata, Severity, Text, trace};
 use crate::{
     catalogue,
     json::{Json, JsonError},
@@ -192,6 +192,12 @@ impl Incoming {
         Ok(())
     }
 
+    /// Whether it asks the host to do something, however its type is spelt.
+    pub fn is_command(&self) -> bool {
+        let known = normalised(&self.event_type).ok();
+        known.and_then(|event_type| catalogue::entry(&event_type)).is_some_and(|entry| entry.owner == catalogue::Owner::Command)
+    }
+
     /// Normalises, checks and completes it. `fresh_id` is taken where the publisher gave none.
     ///
     /// # Errors
@@ -240,16 +246,21 @@ fn complete(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits
     Ok(Draft::new(event))
 }
 
+/// A type as it is in the log, of whatever a publisher calls it.
+fn normalised(event_type: &str) -> Result<EventType, EventTypeError> {
+    match catalogue::publish_alias(event_type) {
+        Some(known) => Ok(EventType::known(known)),
+        None => EventType::normalise(event_type),
+    }
+}
+
 fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: &EnvelopeLimits) -> Result<Event, Rejection> {
     let event_type = rest.event_type;
     let event_id = rest.event_id.unwrap_or(fresh_id);
     if event_type.is_empty() {
         return Err(Rejection::malformed("event_type", "required: 'component:action', for example 'order:placed'"));
     }
-    let event_type = match catalogue::publish_alias(&event_type) {
-        Some(known) => EventType::known(known),
-        None => EventType::normalise(&event_type).map_err(|error| Rejection::malformed("event_type", error.to_string()))?,
-    };
+    let event_type = normalised(&event_type).map_err(|error| Rejection::malformed("event_type", error.to_string()))?;
     let id = |field: &str, value: Option<String>| -> Result<Option<Text>, Rejection> {
         match value {
             Some(text) if text.is_empty() => Err(Rejection::malformed(field, "must not be empty; leave it out instead")),
@@ -336,6 +347,17 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
+
+    #[test]
+    fn a_command_is_one_however_it_is_spelt() {
+        let is_command = |event_type: &str| Incoming { event_type: event_type.to_owned(), ..Incoming::default() }.is_command();
+        for command in ["workflow:submit", "WorkflowSubmit", "WORKFLOW_CANCEL", "workflow_submit"] {
+            assert!(is_command(command), "{command}");
+        }
+        for other in ["workflow:submitted", "order:placed", "order", ""] {
+            assert!(!is_command(other), "{other}");
+        }
+    }
 
     fn check(text: &str, expected: Expect) {
         let limits = EnvelopeLimits { payload_bytes: 40, ..EnvelopeLimits::default() };

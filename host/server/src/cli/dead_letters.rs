@@ -8,7 +8,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     CliError,
-    client::{Answered, HostArg, TokenArg},
+    client::{Answered, HostArg},
     print::{self, Out},
     source::{Pairs, SourceArg},
 };
@@ -90,8 +90,6 @@ pub(super) struct ManyArg {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    token: TokenArg,
-    #[command(flatten)]
     host: HostArg,
 }
 
@@ -120,13 +118,8 @@ impl ManyArg {
         }
     }
 
-    fn bearer(&self) -> Result<String, CliError> {
-        Ok(format!("Bearer {}", self.token.read()?))
-    }
-
     fn ask(&self, verb: &str, query: &[(&str, String)]) -> Result<Answered, CliError> {
-        let bearer = self.bearer()?;
-        self.host.client()?.post_query(&format!("/v1/dead-letters/{verb}"), query, &[("Authorization", &bearer)])
+        self.host.operator()?.post_query(&format!("/v1/dead-letters/{verb}"), query)
     }
 
     fn tell(&self, out: &mut Out, answered: &Answered) -> Result<Option<Value>, CliError> {
@@ -223,9 +216,8 @@ fn redrive(id: u64, payload: Option<PathBuf>, many: &ManyArg) -> Result<(), CliE
             serde_json::from_str(&text).map_err(|error| CliError::Failed(format!("{}: {error}", path.display())))?;
         body = format!("{{\"payload\":{}}}", payload.get());
     }
-    let bearer = many.bearer()?;
-    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
-    let answered = many.host.client()?.post(&format!("/v1/dead-letters/{id}/redrive"), &headers, &body)?;
+    let headers = [("Content-Type", "application/json")];
+    let answered = many.host.operator()?.post(&format!("/v1/dead-letters/{id}/redrive"), &headers, &body)?;
     let mut out = Out::new();
     let Some(answer) = many.tell(&mut out, &answered)? else { return Ok(()) };
     out.line(&sentence(id, &answer))

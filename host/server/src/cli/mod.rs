@@ -14,6 +14,8 @@ mod run;
 mod source;
 mod store;
 mod submit;
+mod token;
+mod trust;
 mod workflow;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -70,6 +72,9 @@ enum Verb {
     /// Copy the log while a host runs, look a whole one through, say what retention would take, give back space.
     #[command(subcommand)]
     Store(store::StoreVerb),
+    /// Make, list and remove the tokens that a host asks for.
+    #[command(subcommand)]
+    Token(token::TokenVerb),
     /// Print the default configuration, or check a file.
     #[command(subcommand)]
     Config(config::ConfigVerb),
@@ -155,6 +160,7 @@ fn run(verb: Verb) -> Result<ExitCode, CliError> {
         Verb::Readers(verb) => readers::run(verb)?,
         Verb::Replay(verb) => replay::run(verb)?,
         Verb::Store(verb) => store::run(verb)?,
+        Verb::Token(verb) => token::run(verb)?,
         Verb::Config(verb) => config::run(verb)?,
         Verb::Compile { args } => return Ok(crate::compile_child(args)),
     }
@@ -232,6 +238,11 @@ mod tests {
             "trackside plugin build night-watch",
             "trackside plugin dev",
             "trackside plugin dev night-watch --with plugins --data d --port 7171",
+            "trackside token add shop --scope publish --scope read --for 90d --data d --json",
+            "trackside token list --json",
+            "trackside token remove shop",
+            "trackside events --token t --url http://localhost:1",
+            "trackside publish --type a:b --token-file f --ca c.pem",
             "trackside run --no-watch",
             "trackside config default",
             "trackside compile-component 1 2",
@@ -268,6 +279,9 @@ mod tests {
             "trackside replay begin",
             "trackside replay begin observer/a --from x",
             "trackside store trim",
+            "trackside token",
+            "trackside token add shop",
+            "trackside token add --scope read",
             "trackside dead-letters redrive --payload f",
             "trackside dead-letters purge 12 --all",
         ] {

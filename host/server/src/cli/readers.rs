@@ -234,7 +234,7 @@ fn read(args: &ReadArgs) -> Result<(), CliError> {
 /// Prints what comes, and acknowledges it: in this order, so that what nobody has seen comes again.
 fn take(client: &Client, path: &str, limit: usize, wait_ms: u64, as_json: bool, out: &mut Out) -> Result<usize, CliError> {
     let query = [("limit", limit.to_string()), ("wait_ms", wait_ms.to_string())];
-    let answered = client.post_query(&format!("{path}/next"), &query, &[])?;
+    let answered = client.post_query(&format!("{path}/next"), &query)?;
     answered.done()?;
     let read = serde_json::from_str::<Deliveries>(&answered.text);
     let Deliveries { deliveries } = read.map_err(|error| CliError::Failed(format!("the answer cannot be read: {error}")))?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     CliError,
-    client::{Client, HostArg, TokenArg},
+    client::{Client, HostArg},
     print::Out,
     source::Pairs,
 };
@@ -42,8 +42,6 @@ pub(super) enum ReplayVerb {
     Stop {
         /// Its id.
         id: String,
-        #[command(flatten)]
-        token: TokenArg,
         #[command(flatten)]
         host: HostArg,
     },
@@ -99,8 +97,6 @@ pub(super) struct BeginArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    token: TokenArg,
-    #[command(flatten)]
     host: HostArg,
 }
 
@@ -133,9 +129,8 @@ pub(super) fn run(verb: ReplayVerb) -> Result<(), CliError> {
         ReplayVerb::Begin(args) => begin(&args),
         ReplayVerb::List { json, host } => list(&host, json),
         ReplayVerb::Show { id, json, host } => show(&host.client()?, &id, json),
-        ReplayVerb::Stop { id, token, host } => {
-            let bearer = format!("Bearer {}", token.read()?);
-            let stopped = host.client()?.delete_with(&path(&id)?, &[("Authorization", &bearer)])?.done()?;
+        ReplayVerb::Stop { id, host } => {
+            let stopped = host.operator()?.delete(&path(&id)?)?.done()?;
             Out::new().line(&told(&stopped))
         }
     }
@@ -149,11 +144,10 @@ fn path(id: &str) -> Result<String, CliError> {
 }
 
 fn begin(args: &BeginArgs) -> Result<(), CliError> {
-    let client = args.host.client()?;
-    let bearer = format!("Bearer {}", args.token.read()?);
+    let client = args.host.operator()?;
     let pairs = args.pairs();
     let query: Vec<(&str, String)> = pairs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    let begun = client.post_query("/v1/replays", &query, &[("Authorization", &bearer)])?.done()?;
+    let begun = client.post_query("/v1/replays", &query)?.done()?;
     let mut out = Out::new();
     if !args.wait {
         return out.line(&if args.json { begun.to_string() } else { told(&begun) });

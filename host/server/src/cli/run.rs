@@ -63,7 +63,7 @@ async fn host(source: Source) -> Result<(), CliError> {
     };
     {
         let mut out = Out::new();
-        out.line(&format!("listening on http://{}", host.address()))?;
+        out.line(&format!("listening on {}", host.url()))?;
         out.line(&format!(
             "plugins in {} ({} in service, {} refused)",
             plugin_dir.display(),

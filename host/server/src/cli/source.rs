@@ -11,7 +11,7 @@ use trackside_store::{ReadStore, Store};
 
 use super::{
     CliError,
-    client::{Client, HostArg, TokenArg},
+    client::{Client, HostArg},
 };
 use crate::{
     explain::{EventId, Explained},
@@ -54,8 +54,17 @@ pub(super) struct EventPage {
 
 impl SourceArg {
     pub(super) fn open(&self) -> Result<Source, CliError> {
+        self.open_with(HostArg::client)
+    }
+
+    /// The same, for what a host shows to operators only.
+    pub(super) fn open_as_operator(&self) -> Result<Source, CliError> {
+        self.open_with(HostArg::operator)
+    }
+
+    fn open_with(&self, client: impl FnOnce(&HostArg) -> Result<Client, CliError>) -> Result<Source, CliError> {
         match &self.data {
-            None => self.host.client().map(Source::Host),
+            None => client(&self.host).map(Source::Host),
             Some(data_dir) => {
                 let store =
                     Store::open_read_only(data_dir).map_err(|error| CliError::Failed(format!("{}: {error}", data_dir.display())))?;
@@ -137,13 +146,10 @@ impl Source {
         }
     }
 
-    /// A part of what a plugin keeps. A host shows it to holders of its token.
-    pub(super) fn kv(&self, plugin: &str, pairs: &Pairs, token: &TokenArg) -> Result<Value, CliError> {
+    /// A part of what a plugin keeps. A host shows it to operators.
+    pub(super) fn kv(&self, plugin: &str, pairs: &Pairs) -> Result<Value, CliError> {
         match self {
-            Self::Host(client) => {
-                let authorization = format!("Bearer {}", token.read()?);
-                client.get_with(&format!("/v1/plugins/{plugin}/kv"), pairs, &[("Authorization", &authorization)])?.done()
-            }
+            Self::Host(client) => client.get(&format!("/v1/plugins/{plugin}/kv"), pairs)?.done(),
             Self::Directory(store) => {
                 let borrowed = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                 let query = KvQuery::parse(borrowed).map_err(CliError::failed)?;
@@ -192,7 +198,7 @@ mod tests {
     #[test]
     fn a_directory_without_a_log_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        let argument = SourceArg { host: HostArg { url: None }, data: Some(directory.path().to_owned()) };
+        let argument = SourceArg { host: HostArg::default(), data: Some(directory.path().to_owned()) };
         let error = argument.open().err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("there is no log in"), "{error}");
     }

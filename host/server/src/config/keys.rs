@@ -44,7 +44,11 @@ const GIB: i64 = 1 << 30;
 pub(super) const KEYS: &[Key] = &[
     text("", "data_dir", "Where the log and everything durable is kept. Made if it is missing."),
     text("", "plugin_dir", "Where the components (NAME.wasm) and their settings (NAME.toml) are. Made if it is missing."),
-    text("", "listen", "Where HTTP is served. Loopback addresses only; port 0 takes a free one and prints it."),
+    text(
+        "",
+        "listen",
+        "Where HTTP is served; port 0 takes a free one and prints it. Beyond loopback it needs http.tls_cert, http.tls_key and tokens.",
+    ),
     text("log", "level", "trace, debug, info, warn, error or off; also per module, as in \"info,trackside_wasm=debug\"."),
     text("log", "format", "\"text\" for people, \"json\" for one object a line."),
     number(
@@ -68,6 +72,22 @@ pub(super) const KEYS: &[Key] = &[
         "Pause between two looks at the whole directory, which find what the system did not tell.",
     ),
     number("plugins", "versions", "versions", 1, 1_000, "Versions of each plugin that are kept in the data directory, to be put back."),
+    switch(
+        "http",
+        "require_tokens",
+        "Whether every request needs a token. Beyond loopback it does in any case; on loopback, unless this is true, reading, publishing and submitting need none.",
+    ),
+    text(
+        "http",
+        "names",
+        "Names by which the host is called besides its address and localhost, as in \"desk.example.com, desk:8443\"; empty for none.",
+    ),
+    text(
+        "http",
+        "tls_cert",
+        "A file with the host's certificate in PEM, its own first and then those up to the authority; empty for plain HTTP. Read again when it changes.",
+    ),
+    text("http", "tls_key", "The file with that certificate's key in PEM, without a passphrase. Read again when it changes."),
     number("http", "body_bytes", "bytes", 1_024, GIB, "Largest body of one event or one array of events. Larger ones answer 413."),
     number("http", "line_bytes", "bytes", 1_024, GIB, "Longest line of an NDJSON body. A longer one ends the stream with 413."),
     number("http", "definition_bytes", "bytes", 1_024, GIB, "Largest body of a workflow submission. Larger ones answer 413."),

@@ -2,11 +2,18 @@
 //! Which keys there are, in words and bounds, is `keys`'; reading file, environment and flags is `read`'s.
 
 mod keys;
+mod names;
 mod read;
 mod resolve;
 mod retention;
 
-use std::{fmt::Write as _, net::SocketAddr, path::PathBuf, thread, time::Duration};
+use std::{
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use trackside_engine::EngineOptions;
@@ -99,6 +106,10 @@ pub struct Plugins {
 #[serde(default)]
 #[expect(missing_docs, reason = "the table of keys says it")]
 pub struct Http {
+    pub require_tokens: bool,
+    pub names: String,
+    pub tls_cert: String,
+    pub tls_key: String,
     pub body_bytes: usize,
     pub line_bytes: usize,
     pub definition_bytes: usize,
@@ -257,6 +268,10 @@ impl Default for Inbox {
 impl Default for Http {
     fn default() -> Self {
         Self {
+            require_tokens: false,
+            names: String::new(),
+            tls_cert: String::new(),
+            tls_key: String::new(),
             body_bytes: 16 << 20,
             line_bytes: 2 << 20,
             definition_bytes: 64 << 20,
@@ -415,6 +430,29 @@ impl Config {
             timeout_ms: self.compile.timeout_ms,
             component_bytes: self.compile.component_bytes,
         }
+    }
+
+    /// The names by which the host is called, besides its address and `localhost`.
+    pub fn names(&self) -> Vec<String> {
+        // They were read once when the configuration was.
+        names::parse(&self.http.names).unwrap_or_default()
+    }
+
+    /// The certificate and its key, if connections are to be greeted with one.
+    pub fn certificate_files(&self) -> Option<(&Path, &Path)> {
+        // They go together: that was looked at when the configuration was read.
+        let named = !self.http.tls_cert.is_empty() && !self.http.tls_key.is_empty();
+        named.then(|| (Path::new(&self.http.tls_cert), Path::new(&self.http.tls_key)))
+    }
+
+    /// Whether other machines can reach the host.
+    pub fn is_beyond_loopback(&self) -> bool {
+        !self.listen.ip().is_loopback()
+    }
+
+    /// Whether every request needs a token.
+    pub fn requires_tokens(&self) -> bool {
+        self.http.require_tokens || self.is_beyond_loopback()
     }
 
     /// How long what is under way has when the host stops.

@@ -9,13 +9,13 @@ use trackside_model::text::nearest;
 use super::{
     Config,
     keys::{KEYS, Key, SWITCH, environment_name, known_in, sections, tree, value_in},
-    resolve, retention,
+    names, resolve, retention,
 };
 
 /// The file that is read where none is named, if it exists.
 const USUAL_FILE: &str = "trackside.toml";
 /// Variables of this program that are no keys of the configuration.
-const OTHER_VARIABLES: [&str; 3] = ["TRACKSIDE_CONFIG", "TRACKSIDE_URL", "TRACKSIDE_TOKEN"];
+const OTHER_VARIABLES: [&str; 5] = ["TRACKSIDE_CONFIG", "TRACKSIDE_URL", "TRACKSIDE_TOKEN", "TRACKSIDE_TOKEN_FILE", "TRACKSIDE_CA"];
 
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,10 +94,30 @@ impl Config {
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
         }
-        match toml::Value::Table(values).try_into() {
-            Ok(config) => Ok(Source { config, file, warnings: misspelt(environment) }),
-            Err(error) => Err(ConfigErrors(vec![ConfigError { place: "configuration".to_owned(), message: error.message().to_owned() }])),
+        let of_all = |message: String| ConfigErrors(vec![ConfigError { place: "configuration".to_owned(), message }]);
+        let config: Self = toml::Value::Table(values).try_into().map_err(|error: toml::de::Error| of_all(error.message().to_owned()))?;
+        config.check_together().map_err(of_all)?;
+        Ok(Source { config, file, warnings: misspelt(environment) })
+    }
+
+    /// What keys that are right by themselves must not say together.
+    ///
+    /// # Errors
+    /// What is wrong, with what to do.
+    pub(crate) fn check_together(&self) -> Result<(), String> {
+        let (cert, key) = (self.http.tls_cert.is_empty(), self.http.tls_key.is_empty());
+        if cert != key {
+            let missing = if cert { "http.tls_cert" } else { "http.tls_key" };
+            return Err(format!("{missing}: is missing; a certificate (http.tls_cert) and its key (http.tls_key) go together"));
         }
+        if self.is_beyond_loopback() && cert {
+            let (address, port) = (self.listen, self.listen.port());
+            return Err(format!(
+                "listen: {address} is reachable from other machines, which needs TLS: name a certificate and its key with http.tls_cert and \
+                 http.tls_key, or listen on 127.0.0.1:{port} or [::1]:{port}"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -246,12 +266,7 @@ fn check_text_value(key: &Key, text: &str) -> Result<(), String> {
     let wrong = |message: String| Err(format!("{}: {message}", key.path()));
     match (key.section, key.name) {
         ("", "listen") => match text.parse::<std::net::SocketAddr>() {
-            Ok(address) if address.ip().is_loopback() => Ok(()),
-            Ok(address) => wrong(format!(
-                "{address} is reachable from other machines, which needs TLS and tokens that this version does not have; \
-                 listen on 127.0.0.1:{port} or [::1]:{port}",
-                port = address.port()
-            )),
+            Ok(_) => Ok(()),
             Err(_) => wrong(format!("'{text}' is not an address and a port, such as 127.0.0.1:7070 or [::1]:7070")),
         },
         ("log", "format") if !["text", "json"].contains(&text) => wrong(format!("'{text}' is neither 'text' nor 'json'")),
@@ -259,7 +274,8 @@ fn check_text_value(key: &Key, text: &str) -> Result<(), String> {
             wrong(format!("'{text}' is not a level (trace, debug, info, warn, error, off) or a list such as 'info,trackside_wasm=debug'"))
         }
         ("outgoing", "resolve") => resolve::parse(text).map(drop).or_else(wrong),
-        ("outgoing", "ca_file") => Ok(()),
+        ("http", "names") => names::parse(text).map(drop).or_else(wrong),
+        ("outgoing", "ca_file") | ("http", "tls_cert" | "tls_key") => Ok(()),
         _ if text.is_empty() => wrong("must not be empty".to_owned()),
         _ => Ok(()),
     }
@@ -406,11 +422,16 @@ mod tests {
     }
 
     #[test]
-    fn addresses_beyond_loopback_are_refused() {
+    fn addresses_beyond_loopback_need_a_certificate_and_its_key() {
+        check("listen = '0.0.0.0:80'\n[http]\ntls_cert = 'c'\ntls_key = 'k'", expect!["0.0.0.0:80 info 16777216"]);
+        check(
+            "[http]\ntls_cert = 'c'",
+            expect!["configuration: http.tls_key: is missing; a certificate (http.tls_cert) and its key (http.tls_key) go together"],
+        );
         check(
             "listen = '0.0.0.0:80'",
             expect![
-                "f:1: listen: 0.0.0.0:80 is reachable from other machines, which needs TLS and tokens that this version does not have; listen on 127.0.0.1:80 or [::1]:80"
+                "configuration: listen: 0.0.0.0:80 is reachable from other machines, which needs TLS: name a certificate and its key with http.tls_cert and http.tls_key, or listen on 127.0.0.1:80 or [::1]:80"
             ],
         );
         check(

@@ -25,10 +25,11 @@ use super::{
     body::{self, BodyLimit, Media},
     problem::Problem,
 };
-use crate::params::{self, DEFAULT_LIMIT, ParamError};
+use crate::{
+    access::Who,
+    params::{self, DEFAULT_LIMIT, ParamError},
+};
 
-/// Who holds the token, in the log.
-const OPERATOR: &str = "operator";
 /// What a listing may be asked.
 pub(crate) const LIST_PARAMS: [&str; 6] = ["id", "type", "plugin", "older_than", "after", "limit"];
 /// What deciding about many may be asked: which, or all.
@@ -132,6 +133,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, ur
 pub(super) async fn redrive(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
+    who: Who,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -146,7 +148,7 @@ pub(super) async fn redrive(
         body::media_of(&headers, &[Media::Json])?;
         read_payload(&text, &api.envelope_limits)?
     };
-    let told = api.engine.redrive(id, payload, OPERATOR).await?;
+    let told = api.engine.redrive(id, payload, who.name()).await?;
     if told.outcome == Redrive::NotTaken {
         let reason = told.attempt.as_ref().map_or("", |attempt| &attempt.error);
         let detail = format!("'{}' did not take it, and it stays a dead letter: {reason}", told.plugin);
@@ -170,12 +172,12 @@ fn read_payload(text: &str, limits: &EnvelopeLimits) -> Result<Option<Json>, Pro
 }
 
 /// `POST /v1/dead-letters/redrive`: those that match, each as it is, oldest first; a part at a time, as `next` says.
-pub(super) async fn redrive_many(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn redrive_many(State(api): State<Arc<Api>>, who: Who, uri: Uri) -> Result<Response, Problem> {
     let many = Many::of(&uri)?;
     let page = api.read(|store| store.dead_letters(&many.query)).await?;
     let mut told = Vec::new();
     for letter in &page.letters {
-        told.push(match api.engine.redrive(letter.sequence, None, OPERATOR).await {
+        told.push(match api.engine.redrive(letter.sequence, None, who.name()).await {
             Ok(redriven) => json!({"dead_letter": letter.sequence, "outcome": redriven.outcome, "event_id": redriven.event_id,
                 "reason": redriven.attempt.map(|attempt| attempt.error)}),
             Err(error @ (RedriveError::Append(_) | RedriveError::Poisoned(_) | RedriveError::Read(_))) => return Err(error.into()),
@@ -186,11 +188,11 @@ pub(super) async fn redrive_many(State(api): State<Arc<Api>>, uri: Uri) -> Resul
 }
 
 /// `POST /v1/dead-letters/purge`: those that match are given up; a part at a time, as `next` says.
-pub(super) async fn purge(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn purge(State(api): State<Arc<Api>>, who: Who, uri: Uri) -> Result<Response, Problem> {
     let many = Many::of(&uri)?;
     let page = api.read(|store| store.dead_letters(&many.query)).await?;
     let letters: Vec<u64> = page.letters.iter().map(|letter| letter.sequence).collect();
-    let purged = api.engine.purge(&letters, OPERATOR, many.reason.as_deref()).await?;
+    let purged = api.engine.purge(&letters, who.name(), many.reason.as_deref()).await?;
     Ok(answer::json(StatusCode::OK, &json!({"purged": purged, "next": page.next})))
 }
 

@@ -23,11 +23,13 @@ use super::{
     Api, answer,
     body::{self, BodyLimit, Media},
     cloud_events::{self, Reads},
+    gate::Ends,
     ndjson,
     problem::Problem,
     request::Envelope,
 };
 use crate::{
+    access::Who,
     explain::Explained,
     params::{self, EventParams, LIST_PARAMS},
 };
@@ -36,8 +38,8 @@ use crate::{
 const PUBLISH_PARAMS: [&str; 2] = ["ordered", "atomic"];
 
 /// `POST /v1/events`.
-pub(super) async fn publish(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
-    let asked = media(&uri, &headers).and_then(|(media, manner)| Ok((media, manner, Envelope::read(&headers, &api.token)?)));
+pub(super) async fn publish(State(api): State<Arc<Api>>, who: Who, ends: Ends, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+    let asked = media(&uri, &headers).and_then(|(media, manner)| Ok((media, manner, Envelope::read(&headers, &who)?)));
     let (media, manner, envelope) = match asked {
         Ok(asked) => asked,
         Err(problem) => return problem.into_response(),
@@ -51,7 +53,7 @@ pub(super) async fn publish(State(api): State<Arc<Api>>, uri: Uri, headers: Head
     }
     let in_flight = if manner.ordered { 1 } else { api.limits.in_flight };
     if media == Media::Ndjson {
-        return ndjson::publish(api, envelope, in_flight, body);
+        return ndjson::publish(api, envelope, ends, in_flight, body);
     }
     let reads: Reads = match media {
         Media::CloudEvent | Media::CloudEvents => cloud_event::read,
@@ -110,6 +112,9 @@ async fn publish_one(api: &Api, envelope: &Envelope, reads: Reads, text: &str) -
 }
 
 async fn publish_read(api: &Api, envelope: &Envelope, mut incoming: Incoming) -> Response {
+    if let Err(problem) = envelope.may(&incoming) {
+        return problem.into_response();
+    }
     envelope.complete(&mut incoming, 0);
     answer::respond(&api.engine.publish(incoming, envelope.caller.clone()).await)
 }
@@ -161,6 +166,7 @@ fn read_array(api: &Api, envelope: &Envelope, reads: Reads, text: &str) -> Resul
             answer::rejected(&Rejection { field, ..rejection })
         };
         let mut incoming = reads(event.get(), &api.envelope_limits).map_err(at)?;
+        envelope.may(&incoming)?;
         envelope.complete(&mut incoming, place);
         incoming.clone().into_draft(now, Uuid::nil(), &api.envelope_limits).map_err(at)?;
         all.push(incoming);

@@ -10,13 +10,14 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, oneshot, watch},
     task::JoinSet,
 };
 use trackside_engine::{OnStop, Tasks};
 
-use super::stopped;
+use super::{stopped, tls::Certificate};
 use crate::config;
 
 /// Bytes of a request's line and headers.
@@ -48,26 +49,33 @@ pub enum BindError {
 pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
+    /// What connections are greeted with; `None`: they speak plainly.
+    tls: Option<Arc<Certificate>>,
 }
 
 impl Listener {
-    /// Listens.
+    /// Listens; for TLS, where there is a certificate.
     ///
     /// # Errors
     /// [`BindError`], by what stands against it.
-    pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
+    pub(crate) async fn bind(address: SocketAddr, tls: Option<Certificate>) -> Result<Self, BindError> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => BindError::InUse(address),
             _ => BindError::Io { address, source },
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, tls: tls.map(Arc::new) })
     }
 
     /// The address, with the port that was taken.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How addresses of it begin.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 }
 
@@ -92,9 +100,10 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let (finished, done) = oneshot::channel();
         let ending = Ending { stopping: stopping.clone(), sockets: Arc::new(Semaphore::new(limits.sockets)) };
-        let serving = Serving { router: router(ending.clone()), limits: limits.clone(), stopping, sockets: ending.sockets };
+        let Listener { listener, tls, .. } = listener;
+        let serving = Serving { router: router(ending.clone()), tls, limits: limits.clone(), stopping, sockets: ending.sockets };
         tasks.spawn("http", OnStop::Drain, async move {
-            serving.run(listener.listener).await;
+            serving.run(listener).await;
             // Nobody waits if the stop was not asked for here.
             let _ = finished.send(());
         });
@@ -112,6 +121,7 @@ impl Server {
 
 struct Serving {
     router: Router,
+    tls: Option<Arc<Certificate>>,
     limits: config::Http,
     stopping: watch::Receiver<bool>,
     sockets: Arc<Semaphore>,
@@ -133,8 +143,9 @@ impl Serving {
             match accepted {
                 Ok((stream, place)) => {
                     let (router, limits, stopping) = (self.router.clone(), self.limits.clone(), self.stopping.clone());
+                    let tls = self.tls.clone();
                     connections.spawn(async move {
-                        serve(stream, router, &limits, stopping).await;
+                        greet(stream, tls, router, &limits, stopping).await;
                         drop(place);
                     });
                 }
@@ -170,8 +181,30 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(
     Ok((stream, place))
 }
 
+/// Serves one connection, after its handshake where there is one. Meanwhile it has its place like any other.
+async fn greet(
+    stream: TcpStream,
+    tls: Option<Arc<Certificate>>,
+    router: Router,
+    limits: &config::Http,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let Some(tls) = tls else { return serve(stream, router, limits, stopping).await };
+    let greeted = tokio::select! {
+        biased;
+        () = stopped(&mut stopping) => None,
+        greeted = tls.greet(stream, Duration::from_millis(limits.read_timeout_ms)) => greeted,
+    };
+    if let Some(stream) = greeted {
+        serve(stream, router, limits, stopping).await;
+    }
+}
+
 /// Serves one connection until its client leaves or the host stops; then what is under way is finished.
-async fn serve(stream: TcpStream, router: Router, limits: &config::Http, mut stopping: watch::Receiver<bool>) {
+async fn serve<S>(stream: S, router: Router, limits: &config::Http, mut stopping: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.read_timeout_ms))

@@ -6,6 +6,7 @@ mod body;
 mod cloud_events;
 pub(crate) mod dead_letters;
 mod events;
+mod gate;
 mod guard;
 mod health;
 pub(crate) mod kv;
@@ -18,9 +19,10 @@ mod replays;
 mod request;
 mod routes;
 mod stream;
+mod tls;
 pub mod workflows;
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
@@ -35,14 +37,14 @@ use trackside_engine::Engine;
 use trackside_model::{event::EnvelopeLimits, text::nearest};
 use trackside_store::{ReadError, Store};
 
-pub(crate) use self::request::CLI_AGENT;
+pub(crate) use self::{guard::Called, request::CLI_AGENT, tls::Certificate};
 pub use self::{
-    guard::Token,
     health::Readiness,
     listener::{BindError, Ending, Listener, Server},
     problem::Problem,
+    tls::CertificateError,
 };
-use crate::{config, plugins::Plugins};
+use crate::{access::Access, config, plugins::Plugins};
 
 /// What every route is given.
 pub struct Api {
@@ -50,8 +52,8 @@ pub struct Api {
     pub(crate) plugins: Arc<Plugins>,
     pub(crate) limits: config::Http,
     pub(crate) envelope_limits: EnvelopeLimits,
-    pub(crate) listen: SocketAddr,
-    pub(crate) token: Token,
+    pub(crate) called: Called,
+    pub(crate) access: Access,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) stopping: watch::Receiver<bool>,
     /// Bytes that a component which is sent here may have.
@@ -61,13 +63,13 @@ pub struct Api {
 }
 
 impl Api {
-    /// What the routes need, on a listener at `listen`.
+    /// What the routes need, on a listener that is called so.
     pub(crate) fn new(
         engine: Engine,
         plugins: Arc<Plugins>,
         config: &config::Config,
-        listen: SocketAddr,
-        token: Token,
+        called: Called,
+        access: Access,
         readiness: Arc<Readiness>,
         Ending { stopping, sockets }: Ending,
     ) -> Self {
@@ -76,8 +78,8 @@ impl Api {
             plugins,
             limits: config.http.clone(),
             envelope_limits: config.envelope_limits(),
-            listen,
-            token,
+            called,
+            access,
             readiness,
             stopping,
             component_bytes: config.compile.component_bytes,
@@ -144,7 +146,7 @@ async fn only_when_ready(State(api): State<Arc<Api>>, request: Request, next: Ne
 }
 
 async fn only_for_us(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    match guard::check_host(api.listen, request.uri(), request.headers()) {
+    match api.called.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }

@@ -16,6 +16,7 @@ use trackside_model::event::Incoming;
 use super::{
     Api, answer,
     body::{BodyLimit, Pieces},
+    gate::Ends,
     problem::Problem,
     request::Envelope,
 };
@@ -24,17 +25,17 @@ use super::{
 const ANSWERS_A_WRITE: usize = 64;
 
 /// Answers at once; what became of each event is in the body.
-pub(super) fn publish(api: Arc<Api>, envelope: Envelope, in_flight: usize, body: Body) -> Response {
+pub(super) fn publish(api: Arc<Api>, envelope: Envelope, ends: Ends, in_flight: usize, body: Body) -> Response {
     let limit = BodyLimit { name: "http.line_bytes", bytes: api.limits.line_bytes };
-    let lines = Lines {
-        pieces: Pieces::new(body, api.limits.read_timeout_ms),
-        limit,
-        buffer: BytesMut::new(),
-        ready: VecDeque::new(),
-        line: 0,
-        done: false,
-    };
-    let lines = stream::unfold(lines, |mut lines| async move { lines.next().await.map(|line| (line, lines)) });
+    let lines = Lines::new(Pieces::new(body, api.limits.read_timeout_ms), limit);
+    let lines = stream::unfold((lines, ends), |(mut lines, mut ends)| async move {
+        let line = tokio::select! {
+            biased;
+            why = ends.revoked() => lines.cut_off(why),
+            line = lines.next() => line,
+        };
+        line.map(|line| (line, (lines, ends)))
+    });
     let envelope = Arc::new(envelope);
     let answers = lines.map(move |(number, line)| publish_line(api.clone(), envelope.clone(), number, line)).buffered(in_flight);
     let pieces = answers.ready_chunks(ANSWERS_A_WRITE).map(|answers| Ok::<_, std::convert::Infallible>(lines_of(&answers)));
@@ -66,6 +67,7 @@ async fn publish_text(api: &Api, envelope: &Envelope, number: usize, line: &[u8]
         Problem::refused(StatusCode::BAD_REQUEST, format!("the line is not UTF-8: byte {} is no character", error.valid_up_to()))
     })?;
     let mut incoming = Incoming::from_json(text, &api.envelope_limits).map_err(|rejection| answer::rejected(&rejection))?;
+    envelope.may(&incoming)?;
     envelope.complete(&mut incoming, number - 1);
     Ok(answer::element(&api.engine.publish(incoming, envelope.caller.clone()).await))
 }
@@ -90,6 +92,20 @@ struct Lines {
 }
 
 impl Lines {
+    fn new(pieces: Pieces, limit: BodyLimit) -> Self {
+        Self { pieces, limit, buffer: BytesMut::new(), ready: VecDeque::new(), line: 0, done: false }
+    }
+
+    /// Whoever sends them may no longer: the next line is the last, and says so.
+    fn cut_off(&mut self, why: &str) -> Option<(usize, Result<Bytes, Problem>)> {
+        if self.done {
+            return None;
+        }
+        self.done = true;
+        self.ready.clear();
+        Some((self.line + 1, Err(Problem::refused(StatusCode::UNAUTHORIZED, why))))
+    }
+
     async fn next(&mut self) -> Option<(usize, Result<Bytes, Problem>)> {
         loop {
             if let Some(line) = self.ready.pop_front() {
@@ -150,8 +166,7 @@ mod tests {
         let pieces: Vec<Result<Bytes, std::io::Error>> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
         let body = Body::from_stream(stream::iter(pieces));
         let limit = BodyLimit { name: "http.line_bytes", bytes };
-        let mut lines =
-            Lines { pieces: Pieces::new(body, 1_000), limit, buffer: BytesMut::new(), ready: VecDeque::new(), line: 0, done: false };
+        let mut lines = Lines::new(Pieces::new(body, 1_000), limit);
         let mut found = Vec::new();
         while let Some((number, line)) = lines.next().await {
             found.push(match line {

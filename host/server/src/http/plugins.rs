@@ -20,12 +20,10 @@ use super::{
     problem::Problem,
 };
 use crate::{
+    access::Who,
     params::{self, ParamError},
     plugins::{Changed, Consent, RollbackError, WriteError, versions::VersionError},
 };
-
-/// Who holds the token, in the log.
-const OPERATOR: &str = "operator";
 
 /// `GET /v1/plugins`.
 pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
@@ -35,8 +33,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
 }
 
 /// `POST /v1/plugins/{name}/reload`: a new or changed file goes into service, a file that is gone takes its plugin out of it.
-pub(super) async fn reload(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri) -> Result<Response, Problem> {
-    let asked = Asked::of(&name, &uri, &["accept"])?;
+pub(super) async fn reload(State(api): State<Arc<Api>>, Path(name): Path<String>, who: Who, uri: Uri) -> Result<Response, Problem> {
+    let asked = Asked::of(&name, &who, &uri, &["accept"])?;
     let _turn = api.plugins.turn().await;
     let changed = tokio::task::block_in_place(|| api.plugins.reload(&api.engine, &name, asked.consent));
     respond(&name, changed)
@@ -46,11 +44,12 @@ pub(super) async fn reload(State(api): State<Arc<Api>>, Path(name): Path<String>
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
+    who: Who,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let asked = Asked::of(&name, &uri, &["accept"])?;
+    let asked = Asked::of(&name, &who, &uri, &["accept"])?;
     body::media_of(&headers, &[Media::Wasm])?;
     let bytes = usize::try_from(api.component_bytes).unwrap_or(usize::MAX);
     let component = body::whole(body, BodyLimit { name: "compile.component_bytes", bytes }, api.limits.read_timeout_ms).await?;
@@ -60,8 +59,8 @@ pub(super) async fn put(
 }
 
 /// `DELETE /v1/plugins/{name}`: its files go, and it is out of service.
-pub(super) async fn remove(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri) -> Result<Response, Problem> {
-    Asked::of(&name, &uri, &[])?;
+pub(super) async fn remove(State(api): State<Arc<Api>>, Path(name): Path<String>, who: Who, uri: Uri) -> Result<Response, Problem> {
+    Asked::of(&name, &who, &uri, &[])?;
     let _turn = api.plugins.turn().await;
     let changed = tokio::task::block_in_place(|| api.plugins.remove(&api.engine, &name))?;
     respond(&name, changed)
@@ -78,10 +77,10 @@ pub(super) async fn versions(State(api): State<Arc<Api>>, Path(name): Path<Strin
 }
 
 /// `POST /v1/plugins/{name}/rollback`: an earlier version is put back into the plugin directory and into service.
-pub(super) async fn rollback(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri) -> Result<Response, Problem> {
-    let asked = Asked::of(&name, &uri, &["accept", "version"])?;
+pub(super) async fn rollback(State(api): State<Arc<Api>>, Path(name): Path<String>, who: Who, uri: Uri) -> Result<Response, Problem> {
+    let asked = Asked::of(&name, &who, &uri, &["accept", "version"])?;
     let _turn = api.plugins.turn().await;
-    let changed = tokio::task::block_in_place(|| api.plugins.rollback(&api.engine, &name, asked.value("version"), asked.consent));
+    let changed = tokio::task::block_in_place(|| api.plugins.rollback(&api.engine, &name, asked.value("version"), asked.consent.clone()));
     match changed {
         Ok(changed) => respond(&name, changed),
         Err(RollbackError::Version(error)) => Err(error.into()),
@@ -90,25 +89,25 @@ pub(super) async fn rollback(State(api): State<Arc<Api>>, Path(name): Path<Strin
 }
 
 /// `POST /v1/plugins/{name}/bypass`: it is passed over for a while, or no longer.
-pub(super) async fn bypass(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri) -> Result<Response, Problem> {
-    let asked = Asked::of(&name, &uri, &["for", "off", "reason"])?;
+pub(super) async fn bypass(State(api): State<Arc<Api>>, Path(name): Path<String>, who: Who, uri: Uri) -> Result<Response, Problem> {
+    let asked = Asked::of(&name, &who, &uri, &["for", "off", "reason"])?;
     if asked.truth("off")? {
-        let outcome = if api.engine.end_bypass(&name, OPERATOR).await? { "ended" } else { "none" };
+        let outcome = if api.engine.end_bypass(&name, who.name()).await? { "ended" } else { "none" };
         return Ok(answer::json(StatusCode::OK, &json!({"outcome": outcome, "name": name})));
     }
     let Some(length) = asked.value("for") else {
         return Err(ParamError("for: is missing; say for how long, as in for=10m, or off=true to end a bypass".to_owned()).into());
     };
     let for_ms = params::duration_ms("for", length)?;
-    let bypass = api.engine.bypass(&name, for_ms, OPERATOR, asked.value("reason").map(str::to_owned)).await?;
+    let bypass = api.engine.bypass(&name, for_ms, who.name(), asked.value("reason").map(str::to_owned)).await?;
     let until: Timestamp = bypass.until;
     Ok(answer::json(StatusCode::OK, &json!({"outcome": "bypassed", "name": name, "until": until, "by": &*bypass.by})))
 }
 
 /// `POST /v1/plugins/{name}/forget`: how far one had come that is out of service.
-pub(super) async fn forget(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri) -> Result<Response, Problem> {
-    Asked::of(&name, &uri, &[])?;
-    let cursors = api.engine.forget_cursors(&name, OPERATOR).await?;
+pub(super) async fn forget(State(api): State<Arc<Api>>, Path(name): Path<String>, who: Who, uri: Uri) -> Result<Response, Problem> {
+    Asked::of(&name, &who, &uri, &[])?;
+    let cursors = api.engine.forget_cursors(&name, who.name()).await?;
     Ok(answer::json(StatusCode::OK, &json!({"outcome": "forgotten", "name": name, "cursors": cursors})))
 }
 
@@ -131,7 +130,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(name: &str, uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
+    fn of(name: &str, who: &Who, uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
         let pairs = body::pairs(uri)?;
         if let Some((name, _)) = pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             return Err(params::unknown(name, known).into());
@@ -139,7 +138,7 @@ impl Asked {
         check(name)?;
         let mut asked = Self { pairs, consent: Consent::Settings };
         if asked.truth("accept")? {
-            asked.consent = Consent::Asker(OPERATOR);
+            asked.consent = Consent::Asker(who.name().to_owned());
         }
         Ok(asked)
     }

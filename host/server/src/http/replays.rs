@@ -13,10 +13,10 @@ use trackside_engine::ReplayError;
 use uuid::Uuid;
 
 use super::{Api, answer, body, problem::Problem};
-use crate::params::{self, ParamError};
-
-/// Who holds the token, in the log.
-const OPERATOR: &str = "operator";
+use crate::{
+    access::Who,
+    params::{self, ParamError},
+};
 
 /// `GET /v1/replays`: those that are under way.
 pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
@@ -25,9 +25,9 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
 }
 
 /// `POST /v1/replays`: begins one.
-pub(super) async fn begin(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn begin(State(api): State<Arc<Api>>, who: Who, uri: Uri) -> Result<Response, Problem> {
     let pairs = body::pairs(&uri)?;
-    let replay = api.engine.replay(params::replay::request(body::borrowed(&pairs))?, OPERATOR).await?;
+    let replay = api.engine.replay(params::replay::request(body::borrowed(&pairs))?, who.name()).await?;
     Ok(answer::json(StatusCode::CREATED, &replay))
 }
 
@@ -40,9 +40,9 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, ur
 }
 
 /// `DELETE /v1/replays/{id}`: ends one before its time.
-pub(super) async fn stop(State(api): State<Arc<Api>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn stop(State(api): State<Arc<Api>>, Path(id): Path<String>, who: Who, uri: Uri) -> Result<Response, Problem> {
     body::no_params(&uri)?;
-    Ok(answer::json(StatusCode::OK, &api.engine.stop_replay(replay_id(&id)?, OPERATOR).await?))
+    Ok(answer::json(StatusCode::OK, &api.engine.stop_replay(replay_id(&id)?, who.name()).await?))
 }
 
 fn replay_id(text: &str) -> Result<Uuid, ParamError> {

@@ -6,13 +6,14 @@ use trackside_engine::Caller;
 use trackside_model::{
     control::Origin,
     event::{
-        Incoming, Metadata, Text,
+        Incoming, Metadata,
         trace::{TRACE_PARENT, TRACE_STATE, TraceParent, trace_state},
     },
 };
 use uuid::Uuid;
 
-use super::{guard::Token, problem::Problem};
+use super::{gate, problem::Problem};
+use crate::access::{Scope, Who};
 
 /// Programs of this name are the command line.
 pub(crate) const CLI_AGENT: &str = "trackside-cli";
@@ -24,6 +25,7 @@ const REQUEST_ID: &str = "x-request-id";
 #[derive(Clone, Debug)]
 pub(super) struct Envelope {
     pub(super) caller: Caller,
+    who: Who,
     /// Of the first event of the request, where the events say nothing.
     identity: Option<Uuid>,
     request_id: Option<String>,
@@ -32,17 +34,28 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Reads the headers.
+    /// Reads the headers of a request from this client.
     ///
     /// # Errors
-    /// A problem: 401 for a token that is not the host's, 400 for a header that is not plain text.
-    pub(super) fn read(headers: &HeaderMap, token: &Token) -> Result<Self, Problem> {
-        let principal = token.carried_by(headers)?.then(|| Text::from("operator"));
+    /// A problem (400) for a header that is not plain text.
+    pub(super) fn read(headers: &HeaderMap, who: &Who) -> Result<Self, Problem> {
+        let principal = who.principal();
         let from_cli = plain(headers, header::USER_AGENT.as_str())?.is_some_and(|agent| agent.starts_with(CLI_AGENT));
         let origin = if from_cli { Origin::Cli } else { Origin::Http };
         let request_id = plain(headers, REQUEST_ID)?.map(str::to_owned);
         let identity = plain(headers, IDEMPOTENCY_KEY)?.map(identity_of).transpose()?;
-        Ok(Self { caller: Caller { origin, principal }, identity, request_id, trace: trace_of(headers) })
+        Ok(Self { caller: Caller { origin, principal }, who: who.clone(), identity, request_id, trace: trace_of(headers) })
+    }
+
+    /// Whether who asks may publish this: what asks the host to run a workflow is submitted, by whatever route it comes.
+    ///
+    /// # Errors
+    /// A problem (403) that names the scope.
+    pub(super) fn may(&self, incoming: &Incoming) -> Result<(), Problem> {
+        if !self.who.may(Scope::Submit) && incoming.is_command() {
+            return Err(gate::lacks(&self.who, Scope::Submit, &format!("publishing '{}'", incoming.event_type)));
+        }
+        Ok(())
     }
 
     /// The identity of the event at this place, from 0, of the request; `None` if the headers give none.
@@ -108,13 +121,11 @@ mod tests {
     use super::*;
 
     fn envelope(headers: &[(&'static str, &str)]) -> Envelope {
-        let directory = tempfile::tempdir().unwrap();
-        let token = Token::in_directory(directory.path()).unwrap();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        Envelope::read(&map, &token).unwrap()
+        Envelope::read(&map, &Who::nobody()).unwrap()
     }
 
     #[test]

@@ -6,23 +6,22 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
     handler::Handler,
     http::Method,
-    middleware::{self, Next},
-    response::{IntoResponse as _, Response},
+    middleware,
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{Api, dead_letters, events, health, kv, plugins, readers, replays, stream, workflows};
+use super::{Api, dead_letters, events, gate::only_who_may, health, kv, plugins, readers, replays, stream, workflows};
 use crate::access::Scope::{self, Admin, Plugins, Publish, Read, Submit};
 
 /// One method of one path.
 pub(super) struct Route {
-    pub(super) method: Method,
-    pub(super) path: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "axum has its own copy; the document and the tests read this one"))]
+    method: Method,
+    path: &'static str,
     /// What a request must be allowed; `None`: whoever asks is answered.
-    pub(super) needs: Option<Scope>,
+    needs: Option<Scope>,
     answers: MethodRouter<Arc<Api>>,
 }
 
@@ -101,13 +100,6 @@ pub(super) fn gated(api: &Arc<Api>) -> Router<Arc<Api>> {
     })
 }
 
-async fn only_who_may(State((api, needs)): State<(Arc<Api>, Scope)>, request: Request, next: Next) -> Response {
-    match api.token.admit(needs, &request) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
-}
-
 /// The paths that are whole as they stand, for the hint at a wrong one.
 pub(super) fn plain_paths() -> Vec<&'static str> {
     let mut paths: Vec<&str> = table().iter().map(|route| route.path).filter(|path| !path.contains('{')).collect();
@@ -131,5 +123,17 @@ mod tests {
         // What changes something needs more than to read, but for durable readers: reading is what they are for.
         let reads = |route: &&Route| route.needs == Some(Read) && route.method != Method::GET;
         assert!(table.iter().filter(reads).all(|route| route.path.starts_with("/v1/readers/")));
+    }
+
+    #[test]
+    fn the_document_has_the_table() {
+        let document = include_str!("../../../../docs/listening.md");
+        let rows = table().into_iter().map(|route| {
+            let needs = route.needs.map_or_else(|| "none".to_owned(), |scope| format!("`{scope}`"));
+            format!("| `{} {}` | {needs} |\n", route.method, route.path)
+        });
+        let rows: String = rows.collect();
+        let heading = "| route | scope |\n|---|---|\n";
+        assert!(document.ends_with(&format!("{heading}{rows}")), "docs/listening.md ends with the table of routes:\n{heading}{rows}");
     }
 }

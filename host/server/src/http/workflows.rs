@@ -23,11 +23,14 @@ use uuid::Uuid;
 use super::{
     Api, answer,
     body::{self, BodyLimit, Media},
+    gate::Ends,
     problem::Problem,
     request::Envelope,
-    stopped,
 };
-use crate::params::{self, DEFAULT_LIMIT, ParamError};
+use crate::{
+    access::Who,
+    params::{self, DEFAULT_LIMIT, ParamError},
+};
 
 /// What a submission may be asked, besides its body.
 const SUBMIT_PARAMS: [&str; 2] = ["input", "correlation_id"];
@@ -52,10 +55,10 @@ const STATUSES: [WorkflowStatus; 7] = [
 
 /// `POST /v1/workflows`. The body is a definition, YAML or JSON; or a JSON object with the definition in its field `definition` (as an
 /// object, or as text) and `input`, `correlation_id`, `event_id`, `metadata` beside it.
-pub(super) async fn submit(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub(super) async fn submit(State(api): State<Arc<Api>>, who: Who, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let pairs = body::pairs(&uri)?;
     let media = body::media_of(&headers, &[Media::Yaml, Media::Json])?;
-    let envelope = Envelope::read(&headers, &api.token)?;
+    let envelope = Envelope::read(&headers, &who)?;
     let limit = BodyLimit { name: "http.definition_bytes", bytes: api.limits.definition_bytes };
     let text = body::text(body, limit, api.limits.read_timeout_ms).await?;
     let mut request = match media {
@@ -196,7 +199,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
 }
 
 /// `GET /v1/workflows/{id}`; with `wait=true` it is answered when the workflow has ended.
-pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, mut ends: Ends, uri: Uri) -> Result<Response, Problem> {
     let mut wait = false;
     for (name, value) in body::pairs(&uri)? {
         match name.as_str() {
@@ -205,11 +208,10 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(id): Path<String>, ur
         }
     }
     let view = if wait {
-        let mut stopping = api.stopping.clone();
         tokio::select! {
             view = api.engine.wait(&id) => view,
-            () = stopped(&mut stopping) => {
-                let detail = "the host is stopping; the workflow goes on when it runs again";
+            why = ends.come() => {
+                let detail = format!("{why}; the workflow goes on, when the host runs again if it stops");
                 return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after_ms(1_000));
             }
         }
@@ -230,12 +232,13 @@ fn unknown(id: &str) -> Problem {
 pub(super) async fn cancel(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
+    who: Who,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     body::no_params(&uri)?;
-    let envelope = Envelope::read(&headers, &api.token)?;
+    let envelope = Envelope::read(&headers, &who)?;
     let limit = BodyLimit { name: "http.line_bytes", bytes: api.limits.line_bytes };
     let text = body::text(body, limit, api.limits.read_timeout_ms).await?;
     let reason = if text.trim().is_empty() {

@@ -6,19 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::file_mark::FileMark;
+
 /// How long a file that was changed and not closed is waited for. Where the system tells of closing, whoever still writes is given time, and
 /// the end of it is only for those who never close; elsewhere a pause must do.
 const STILL_OPEN: Duration = if cfg!(target_os = "linux") { Duration::from_secs(30) } else { Duration::from_secs(1) };
-
-/// What tells one state of a file from another without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileMark {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    pub(super) bytes: u64,
-    /// Seconds and nanoseconds of the last change of its content, and of the last change of anything about it.
-    pub(super) times: [i64; 4],
-}
 
 /// A plugin's files, as far as they are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

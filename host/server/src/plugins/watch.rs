@@ -20,8 +20,9 @@ use trackside_wasm::check_name;
 
 use super::{
     Plugins,
-    settle::{FileMark, Look, Pair, Settle},
+    settle::{Look, Pair, Settle},
 };
+use crate::file_mark::FileMark;
 
 /// Files that may be open at a time before it is no longer kept in mind which.
 const MOST_OPEN: usize = 10_000;
@@ -188,12 +189,7 @@ fn look_at(dir: &Path) -> io::Result<Look> {
         };
         // Gone again, or a folder: as if it were not there.
         let Some(found) = fs::metadata(&path).ok().filter(fs::Metadata::is_file) else { continue };
-        let mark = FileMark {
-            device: found.dev(),
-            inode: found.ino(),
-            bytes: found.len(),
-            times: [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()],
-        };
+        let mark = FileMark::from(&found);
         match kind {
             _ if name.starts_with('.') => {}
             "wasm" => look.entry(name.to_owned()).or_default().component = Some(mark),

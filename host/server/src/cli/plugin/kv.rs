@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{
     super::{
         CliError,
-        client::TokenArg,
         print::{self, Out},
         source::{Pairs, SourceArg},
     },
@@ -31,14 +30,12 @@ pub(in crate::cli) struct KvArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    token: TokenArg,
-    #[command(flatten)]
     at: SourceArg,
 }
 
 pub(super) fn run(args: &KvArgs) -> Result<(), CliError> {
     lifecycle::check(&args.name)?;
-    let source = args.at.open()?;
+    let source = args.at.open_as_operator()?;
     let mut out = Out::new();
     let mut left = args.limit.unwrap_or(usize::MAX);
     let mut after: Option<String> = None;
@@ -47,7 +44,7 @@ pub(super) fn run(args: &KvArgs) -> Result<(), CliError> {
         let mut pairs = Pairs::from([("limit".to_owned(), left.min(MAX_LIMIT).to_string())]);
         pairs.extend(args.prefix.iter().map(|prefix| ("prefix".to_owned(), prefix.clone())));
         pairs.extend(after.take().map(|after| ("after".to_owned(), after)));
-        let page = source.kv(&args.name, &pairs, &args.token)?;
+        let page = source.kv(&args.name, &pairs)?;
         for entry in page["entries"].as_array().into_iter().flatten() {
             left = left.saturating_sub(1);
             if args.json {

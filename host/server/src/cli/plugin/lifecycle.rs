@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     super::{
         CliError,
-        client::{Answered, Client, HostArg, TokenArg},
+        client::{Answered, HostArg},
         print::{self, Out},
     },
     version_id,
@@ -23,8 +23,6 @@ pub(in crate::cli) struct ReloadArgs {
     /// The host's answer as JSON.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    token: TokenArg,
     #[command(flatten)]
     host: HostArg,
 }
@@ -54,8 +52,6 @@ pub(in crate::cli) struct RollbackArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    token: TokenArg,
-    #[command(flatten)]
     host: HostArg,
 }
 
@@ -76,8 +72,6 @@ pub(in crate::cli) struct BypassArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    token: TokenArg,
-    #[command(flatten)]
     host: HostArg,
 }
 
@@ -89,31 +83,27 @@ pub(in crate::cli) struct ForgetArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    token: TokenArg,
-    #[command(flatten)]
     host: HostArg,
 }
 
 pub(super) fn reload(args: &ReloadArgs) -> Result<(), CliError> {
     let query = accept(args.accept);
-    changed(&ask(&args.name, "reload", &query, &args.token, &args.host)?, &args.name, args.json)
+    changed(&ask(&args.name, "reload", &query, &args.host)?, &args.name, args.json)
 }
 
 pub(super) fn rollback(args: &RollbackArgs) -> Result<(), CliError> {
     let mut query = accept(args.accept);
     query.extend(args.wanted.iter().map(|version| ("version", version.clone())));
-    changed(&ask(&args.name, "rollback", &query, &args.token, &args.host)?, &args.name, args.json)
+    changed(&ask(&args.name, "rollback", &query, &args.host)?, &args.name, args.json)
 }
 
 fn accept(accept: bool) -> Vec<(&'static str, String)> {
     if accept { vec![("accept", "true".to_owned())] } else { Vec::new() }
 }
 
-fn ask(name: &str, verb: &str, query: &[(&str, String)], token: &TokenArg, host: &HostArg) -> Result<Answered, CliError> {
+fn ask(name: &str, verb: &str, query: &[(&str, String)], host: &HostArg) -> Result<Answered, CliError> {
     check(name)?;
-    let bearer = format!("Bearer {}", token.read()?);
-    let client: Client = host.client()?;
-    client.post_query(&format!("/v1/plugins/{name}/{verb}"), query, &[("Authorization", &bearer)])
+    host.operator()?.post_query(&format!("/v1/plugins/{name}/{verb}"), query)
 }
 
 pub(super) fn check(name: &str) -> Result<(), CliError> {
@@ -178,7 +168,7 @@ pub(super) fn bypass(args: &BypassArgs) -> Result<(), CliError> {
     if args.off {
         query.push(("off", "true".to_owned()));
     }
-    let answered = ask(&args.name, "bypass", &query, &args.token, &args.host)?;
+    let answered = ask(&args.name, "bypass", &query, &args.host)?;
     let mut out = Out::new();
     if args.json {
         return told_as_json(&mut out, &answered);
@@ -192,7 +182,7 @@ pub(super) fn bypass(args: &BypassArgs) -> Result<(), CliError> {
 }
 
 pub(super) fn forget(args: &ForgetArgs) -> Result<(), CliError> {
-    let answered = ask(&args.name, "forget", &[], &args.token, &args.host)?;
+    let answered = ask(&args.name, "forget", &[], &args.host)?;
     let mut out = Out::new();
     if args.json {
         return told_as_json(&mut out, &answered);

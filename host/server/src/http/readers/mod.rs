@@ -20,13 +20,15 @@ use self::said::Said;
 use super::{
     Api, answer,
     body::{self, BodyLimit, Media},
+    gate::Ends,
     problem::Problem,
-    request::Envelope,
-    stopped,
 };
-use crate::params::{
-    self, ParamError,
-    reader::{From, ReaderParams},
+use crate::{
+    access::Who,
+    params::{
+        self, ParamError,
+        reader::{From, ReaderParams},
+    },
 };
 
 /// What may be asked with `next`.
@@ -47,8 +49,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, Path(name): Path<String>, 
 }
 
 /// `PUT /v1/readers/{name}`: makes a reader, or has one read differently from now on.
-pub(super) async fn put(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let by = who(&api, &headers)?;
+pub(super) async fn put(State(api): State<Arc<Api>>, Path(name): Path<String>, who: Who, uri: Uri) -> Result<Response, Problem> {
     let pairs = body::pairs(&uri)?;
     let params = ReaderParams::parse(body::borrowed(&pairs))?;
     let from = params.from.map(|from| match from {
@@ -56,28 +57,22 @@ pub(super) async fn put(State(api): State<Arc<Api>>, Path(name): Path<String>, u
         From::End => Position::end_of(api.engine.store().appended()),
         From::Behind(position) => position,
     });
-    let new = api.engine.set_reader(&name, params.options, from, &by).await?;
+    let new = api.engine.set_reader(&name, params.options, from, who.name()).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(answer::json(status, &reader(&api, &name)?.status()))
 }
 
 /// `DELETE /v1/readers/{name}`: it is gone, and what it had not settled with it.
-pub(super) async fn remove(
-    State(api): State<Arc<Api>>,
-    Path(name): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(super) async fn remove(State(api): State<Arc<Api>>, Path(name): Path<String>, who: Who, uri: Uri) -> Result<Response, Problem> {
     body::no_params(&uri)?;
-    let by = who(&api, &headers)?;
-    if api.engine.remove_reader(&name, &by).await? {
+    if api.engine.remove_reader(&name, who.name()).await? {
         return Ok(answer::json(StatusCode::OK, &json!({"outcome": "removed", "name": name})));
     }
     Err(unknown(&name))
 }
 
 /// `POST /v1/readers/{name}/next`: the next events, as soon as there are some, or none when the wait is over.
-pub(super) async fn next(State(api): State<Arc<Api>>, Path(name): Path<String>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn next(State(api): State<Arc<Api>>, Path(name): Path<String>, mut ends: Ends, uri: Uri) -> Result<Response, Problem> {
     let (mut limit, mut wait_ms) = (params::DEFAULT_LIMIT, 0);
     for (name, value) in body::pairs(&uri)? {
         match name.as_str() {
@@ -87,13 +82,12 @@ pub(super) async fn next(State(api): State<Arc<Api>>, Path(name): Path<String>, 
         }
     }
     let reader = reader(&api, &name)?;
-    let mut stopping = api.stopping.clone();
     let deliveries = tokio::select! {
         deliveries = tokio::time::timeout(Duration::from_millis(wait_ms), reader.next(limit)) => match deliveries {
             Ok(deliveries) => deliveries?,
             Err(_) => Vec::new(),
         },
-        () = stopped(&mut stopping) => Vec::new(),
+        _ = ends.come() => Vec::new(),
     };
     let texts: Vec<String> = deliveries.iter().map(text_of).collect();
     Ok(answer::body_of(StatusCode::OK, format!("{{\"deliveries\":[{}]}}", texts.join(","))))
@@ -122,10 +116,6 @@ fn reader(api: &Api, name: &str) -> Result<Arc<DurableReader>, Problem> {
 
 fn unknown(name: &str) -> Problem {
     Problem::refused(StatusCode::NOT_FOUND, format!("there is no durable reader '{name}'; PUT /v1/readers/{name} makes one"))
-}
-
-fn who(api: &Api, headers: &HeaderMap) -> Result<String, Problem> {
-    Ok(Envelope::read(headers, &api.token)?.caller.principal.map_or_else(|| "client".to_owned(), |principal| principal.to_string()))
 }
 
 fn wait(name: &str, value: &str) -> Result<u64, ParamError> {

@@ -13,12 +13,12 @@ use axum::{
 };
 use futures_util::SinkExt as _;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use trackside_engine::{Delivery, DurableReader};
 use trackside_model::event::Position;
 
 use super::{Problem, Said, reader, text_of};
-use crate::http::{Api, body, stopped, upgrade};
+use crate::http::{Api, body, gate::Ends, upgrade};
 
 /// Events in one write.
 const EVENTS_A_WRITE: usize = 100;
@@ -27,19 +27,14 @@ const EVENTS_A_WRITE: usize = 100;
 pub(in crate::http) async fn open(
     State(api): State<Arc<Api>>,
     Path(name): Path<String>,
+    ends: Ends,
     uri: Uri,
     upgraded: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     body::no_params(&uri)?;
     let reader = reader(&api, &name)?;
     let (upgraded, place) = upgrade(&api, upgraded)?;
-    let client = Client {
-        reader,
-        held: HashMap::new(),
-        heartbeat: Duration::from_millis(api.limits.heartbeat_ms),
-        stopping: api.stopping.clone(),
-        _place: place,
-    };
+    let client = Client { reader, held: HashMap::new(), heartbeat: Duration::from_millis(api.limits.heartbeat_ms), ends, _place: place };
     Ok(upgraded.on_upgrade(move |socket| client.serve(socket)))
 }
 
@@ -49,7 +44,7 @@ struct Client {
     /// What it has been handed and has not settled: which delivery that was.
     held: HashMap<Position, u32>,
     heartbeat: Duration,
-    stopping: watch::Receiver<bool>,
+    ends: Ends,
     _place: OwnedSemaphorePermit,
 }
 
@@ -82,12 +77,12 @@ impl Client {
                 Turn::Handed(deliveries) => deliveries.iter().map(|delivery| self.hand(delivery)).collect(),
                 Turn::Said(said) => vec![self.hear(&said).await],
             };
-            let mut stopping = self.stopping.clone();
+            let mut ends = self.ends.clone();
             let sent = tokio::select! {
                 biased;
                 sent = send(socket, messages) => sent,
-                // A client that reads nothing does not hold up the stop.
-                () = stopped(&mut stopping) => return None,
+                // A client that reads nothing does not hold up its end.
+                _ = ends.come() => return None,
             };
             if sent.is_err() {
                 return None;
@@ -99,7 +94,7 @@ impl Client {
         loop {
             tokio::select! {
                 biased;
-                () = stopped(&mut self.stopping) => return Turn::End("the host is stopping".to_owned()),
+                why = self.ends.come() => return Turn::End(why.to_owned()),
                 message = socket.recv() => match message {
                     Some(Ok(Message::Text(said))) => return Turn::Said(said),
                     // The library answers pings.

@@ -7,7 +7,6 @@ pub(super) mod websocket;
 use std::{sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, StatusCode, Uri};
-use tokio::sync::watch;
 use trackside_engine::{Frame, Reading, Subscription, Told};
 use trackside_model::{
     event::{Position, cloud_event::Form},
@@ -15,7 +14,7 @@ use trackside_model::{
     time::Timestamp,
 };
 
-use super::{Api, body, problem::Problem, stopped};
+use super::{Api, body, gate::Ends, problem::Problem};
 use crate::params::{EventParams, ParamError, STREAM_PARAMS, SlowPolicy};
 
 /// The header with which a browser's `EventSource` comes back.
@@ -44,13 +43,13 @@ struct Live {
     /// How each event is written.
     form: Form,
     heartbeat: Duration,
-    stopping: watch::Receiver<bool>,
+    ends: Ends,
     ended: bool,
 }
 
 impl Live {
     /// What a request asks for. Without a position it begins with what comes next; `after=0` begins with the whole log.
-    fn open(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
+    fn open(api: &Api, uri: &Uri, headers: &HeaderMap, ends: Ends) -> Result<Self, Problem> {
         let pairs = body::pairs(uri)?;
         let params = EventParams::parse(body::borrowed(&pairs), &STREAM_PARAMS)?;
         let after = match (last_event_id(headers)?, params.after) {
@@ -67,7 +66,7 @@ impl Live {
             slow: params.slow,
             form: params.form,
             heartbeat: Duration::from_millis(api.limits.heartbeat_ms),
-            stopping: api.stopping.clone(),
+            ends,
             ended: false,
         })
     }
@@ -77,7 +76,7 @@ impl Live {
         while !self.ended {
             let told = tokio::select! {
                 biased;
-                () = stopped(&mut self.stopping) => return Some(self.end("the host is stopping")),
+                why = self.ends.come() => return Some(self.end(why)),
                 told = tokio::time::timeout(self.heartbeat, self.subscription.next()) => told,
             };
             match told {

@@ -15,11 +15,11 @@ use serde_json::json;
 use trackside_engine::Frame;
 use trackside_model::event::cloud_event::Form;
 
-use super::{Api, Live, Piece, Problem};
+use super::{Api, Ends, Live, Piece, Problem};
 
 /// `GET /v1/events/stream`.
-pub(in crate::http) async fn events(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let live = Live::open(&api, &uri, &headers)?;
+pub(in crate::http) async fn events(State(api): State<Arc<Api>>, ends: Ends, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let live = Live::open(&api, &uri, &headers, ends)?;
     // The head goes out at once, so that a client knows that it is connected.
     let head = stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from_static(b": trackside\n\n"))]);
     let pieces = stream::unfold(live, |mut live| async move {

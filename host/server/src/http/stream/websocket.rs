@@ -16,26 +16,26 @@ use tokio::sync::OwnedSemaphorePermit;
 use trackside_engine::Frame;
 use trackside_model::event::cloud_event::Form;
 
-use super::{Api, Live, Piece, Problem, stopped};
+use super::{Api, Ends, Live, Piece, Problem};
 use crate::http::upgrade;
 
 /// `GET /v1/events/socket`.
 pub(in crate::http) async fn events(
     State(api): State<Arc<Api>>,
+    ends: Ends,
     uri: Uri,
     headers: HeaderMap,
     upgraded: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     // What is asked is looked at first: a wrong parameter is answered as everywhere.
-    let live = Live::open(&api, &uri, &headers)?;
+    let live = Live::open(&api, &uri, &headers, ends)?;
     let (upgraded, place) = upgrade(&api, upgraded)?;
     Ok(upgraded.on_upgrade(move |socket| serve(socket, live, place)))
 }
 
 /// Until either side ends it.
 async fn serve(mut socket: WebSocket, mut live: Live, _place: OwnedSemaphorePermit) {
-    let mut stopping = live.stopping.clone();
-    let form = live.form;
+    let (mut ends, form) = (live.ends.clone(), live.form);
     loop {
         let piece = tokio::select! {
             piece = live.next() => piece,
@@ -48,8 +48,8 @@ async fn serve(mut socket: WebSocket, mut live: Live, _place: OwnedSemaphorePerm
         let sent = tokio::select! {
             biased;
             sent = send(&mut socket, &piece, form) => sent,
-            // A client that reads nothing does not hold up the stop.
-            () = stopped(&mut stopping) => return,
+            // A client that reads nothing does not hold up its end.
+            _ = ends.come() => return,
         };
         if sent.is_err() {
             return;

@@ -108,7 +108,8 @@ impl Cycle {
 
     async fn take_up(&self) {
         let _turn = self.plugins.turn().await;
-        let changed = tokio::task::block_in_place(|| self.plugins.reload(&self.engine, &self.project.name, Consent::Asker(AUTHOR)));
+        let changed =
+            tokio::task::block_in_place(|| self.plugins.reload(&self.engine, &self.project.name, Consent::Asker(AUTHOR.to_owned())));
         match changed {
             Changed::Loaded { info, changes } => {
                 self.tell(News::new("loaded", summary(&info))).await;
