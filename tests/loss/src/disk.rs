@@ -152,11 +152,9 @@ impl Disk {
     pub(crate) fn opened(&self, path: &Path, existed: bool) {
         let name = self.name(path);
         let mut state = self.state();
-        if !state.files.contains_key(&name) {
-            // One that SQLite did not make was put there by somebody who has synced it.
-            let image = if existed { Image::of(fs::read(path).unwrap_or_default()) } else { Image::default() };
-            state.files.insert(name, image);
-        }
+        // One that SQLite did not make was put there by somebody who has synced it.
+        let image = || if existed { Image::of(fs::read(path).unwrap_or_default()) } else { Image::default() };
+        state.files.entry(name).or_insert_with(image);
     }
 
     pub(crate) fn write(&self, path: &Path, offset: usize, bytes: &[u8], really: impl FnOnce() -> c_int) -> c_int {
