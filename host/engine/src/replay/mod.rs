@@ -133,6 +133,9 @@ pub struct ReplayStatus {
     pub reason: Option<String>,
 }
 
+/// Where a replay's task hears by whom it is ended.
+type Listens = watch::Receiver<Option<Text>>;
+
 /// The replays that are under way.
 #[derive(Debug, Default)]
 pub(crate) struct Replays(Mutex<BTreeMap<Uuid, Arc<Replay>>>);
@@ -156,7 +159,7 @@ struct Standing {
 
 impl Replay {
     /// With what its task listens to. Whoever ends a replay waits until that is gone.
-    fn new(event: Arc<Event>, started: ReplayStarted, cursor: Position, events: u64) -> (Arc<Self>, watch::Receiver<Option<Text>>) {
+    fn new(event: Arc<Event>, started: ReplayStarted, cursor: Position, events: u64) -> (Arc<Self>, Listens) {
         let standing = Mutex::new(Standing { cursor, events, waits_for: None });
         let (stopped, listens) = watch::channel(None);
         (Arc::new(Self { event, started, standing, stopped }), listens)
@@ -309,7 +312,7 @@ impl Shared {
         Ok(slot)
     }
 
-    fn start_replay(self: &Arc<Self>, replay: Arc<Replay>, mut stopped: watch::Receiver<Option<Text>>) {
+    fn start_replay(self: &Arc<Self>, replay: Arc<Replay>, mut stopped: Listens) {
         let shared = self.clone();
         self.tasks.spawn(format!("replay {}", replay.id()), OnStop::Drain, async move {
             let mut stopping = shared.tasks.stopping();
@@ -344,7 +347,7 @@ impl Shared {
         }
     }
 
-    fn taken_up(&self, id: Uuid, cursor: Position) -> Result<Option<(Arc<Replay>, watch::Receiver<Option<Text>>)>, ReadError> {
+    fn taken_up(&self, id: Uuid, cursor: Position) -> Result<Option<(Arc<Replay>, Listens)>, ReadError> {
         let Some(event) = self.store.event_by_id(&id)? else { return Ok(None) };
         let Ok(started) = event.payload.read::<ReplayStarted>() else { return Ok(None) };
         let events = self.handed_over(&started.plan, cursor)?;
