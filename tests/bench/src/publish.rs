@@ -74,7 +74,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
             .target(Target::RatioAtLeast(0.8)),
     ];
     figures.extend(brokers.iter().zip(samples).map(|((_, name, baseline, least, _), beside)| {
-        Figure::new(*name, "events/s", published.clone(), *baseline, beside).target(Target::RatioAtLeast(*least))
+        Figure::new(name, "events/s", published.clone(), baseline, beside).target(Target::RatioAtLeast(*least))
     }));
     Ok(figures)
 }

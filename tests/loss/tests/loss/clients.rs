@@ -41,7 +41,7 @@ tasks:
 /// What a publisher has sent and not been answered.
 #[derive(Clone, Debug)]
 enum Sent {
-    One(Incoming),
+    One(Box<Incoming>),
     Together(Vec<Incoming>),
     /// The submission of a workflow, by its id.
     Workflow(Uuid),
@@ -78,13 +78,13 @@ impl Publisher {
 
     fn next(&mut self) -> Sent {
         match self.random.u8(..16) {
-            0..7 => Sent::One(self.event("order:placed")),
+            0..7 => Sent::One(Box::new(self.event("order:placed"))),
             7..10 => Sent::Together(vec![self.event("pair:first"), self.event("pair:second")]),
             10..12 => {
                 let correlation_id = Some(format!("chain-{}", self.name));
-                Sent::One(Incoming { correlation_id, expected_sequence: Some(self.last_link), ..self.event("link:added") })
+                Sent::One(Box::new(Incoming { correlation_id, expected_sequence: Some(self.last_link), ..self.event("link:added") }))
             }
-            12..15 => Sent::One(self.event("noise:made")),
+            12..15 => Sent::One(Box::new(self.event("noise:made"))),
             _ => Sent::Workflow(Uuid::from_u128(self.random.u128(..))),
         }
     }
@@ -155,7 +155,7 @@ impl Publisher {
 
 async fn ask(sent: &Sent, engine: &Engine) -> Vec<Answer> {
     match sent {
-        Sent::One(incoming) => vec![engine.publish(incoming.clone(), caller()).await],
+        Sent::One(incoming) => vec![engine.publish((**incoming).clone(), caller()).await],
         Sent::Together(incoming) => match engine.publish_together(incoming.clone(), caller()).await {
             Together::All(answers) => answers,
             Together::None { answer, .. } => vec![*answer],

@@ -3,11 +3,7 @@
 //!
 //! `TRACKSIDE_LOSS_ROUNDS=N TRACKSIDE_LOSS_SEED=S cargo test --workspace --test loss -- --nocapture` runs any number of rounds.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that cannot go on says where it stands; its threads end with it"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where it stands")]
 
 mod books;
 mod clients;
