@@ -18,6 +18,7 @@ mod offline;
 pub mod params;
 pub mod plugins;
 pub mod shipped;
+pub mod survey;
 pub mod trace;
 mod whole_file;
 

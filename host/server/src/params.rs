@@ -9,7 +9,7 @@ use trackside_model::{
     text::nearest,
     time::Timestamp,
 };
-use trackside_store::Query;
+use trackside_store::{ExportQuery, Query};
 
 /// Events on a page, if nothing is said.
 pub const DEFAULT_LIMIT: usize = 100;
@@ -50,6 +50,9 @@ pub const STREAM_PARAMS: [&str; 14] = [
     "slow",
     "format",
 ];
+/// What an export may be asked.
+pub const EXPORT_PARAMS: [&str; 12] =
+    ["type", "severity", "source", "correlation_id", "workflow_id", "task_id", "provider_id", "when", "since", "until", "from", "to"];
 
 /// A name or value that is not understood: what, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +90,10 @@ pub struct EventParams {
     pub slow: SlowPolicy,
     /// How each event is written.
     pub form: Form,
+    /// From this sequence.
+    pub from: Option<u64>,
+    /// To this sequence.
+    pub to: Option<u64>,
 }
 
 impl Default for EventParams {
@@ -100,6 +107,8 @@ impl Default for EventParams {
             narration: true,
             slow: SlowPolicy::Wait,
             form: Form::Trackside,
+            from: None,
+            to: None,
         }
     }
 }
@@ -147,6 +156,8 @@ impl EventParams {
             "limit" => self.limit = limit(name, value)?,
             "format" => self.form = value.parse().map_err(|error: String| of(name, error))?,
             "slow" => self.slow = slow(name, value)?,
+            "from" => self.from = Some(sequence(name, value)?),
+            "to" => self.to = Some(sequence(name, value)?),
             _ => self.narration = truth(name, value)?,
         }
         Ok(())
@@ -162,6 +173,18 @@ impl EventParams {
             limit: self.limit,
             narration: self.narration,
             ..Query::default()
+        }
+    }
+
+    /// A stretch of the log with them, as the store is asked.
+    ///
+    /// # Errors
+    /// [`ParamError`], if it ends before it begins.
+    pub fn export(&self) -> Result<ExportQuery, ParamError> {
+        let Self { filter, since, until, from, to, .. } = self.clone();
+        match (from, to) {
+            (Some(from), Some(to)) if from > to => Err(ParamError(format!("to: {to} lies before {from}, with which the export begins"))),
+            _ => Ok(ExportQuery { filter, since, until, from, to }),
         }
     }
 }
@@ -216,6 +239,13 @@ pub fn limit(name: &str, value: &str) -> Result<usize, ParamError> {
     match value.parse() {
         Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
         _ => Err(ParamError(format!("{name}: '{value}' is not a number from 1 to {MAX_LIMIT}"))),
+    }
+}
+
+fn sequence(name: &str, value: &str) -> Result<u64, ParamError> {
+    match value.parse() {
+        Ok(sequence @ 1..) => Ok(sequence),
+        _ => Err(ParamError(format!("{name}: '{value}' is not a sequence number, from 1 on"))),
     }
 }
 
@@ -330,6 +360,18 @@ mod tests {
         check(&[("source", "")], expect!["source: must not be empty; leave it out to see all"]);
         check(&[("format", "xml")], expect!["format: 'xml' is not one of trackside, cloudevents"]);
         check(&[("narration", "maybe")], expect!["narration: 'maybe' is neither true nor false"]);
+    }
+
+    #[test]
+    fn an_export_has_a_beginning_and_an_end() {
+        let export = |pairs: &[(&str, &str)]| {
+            let params = EventParams::parse(pairs.iter().copied(), &EXPORT_PARAMS).and_then(|params| params.export());
+            params.map(|query| (query.from, query.to)).map_err(|error| error.to_string())
+        };
+        assert_eq!(export(&[("from", "7"), ("to", "7")]), Ok((Some(7), Some(7))));
+        assert_eq!(export(&[("from", "8"), ("to", "7")]).unwrap_err(), "to: 7 lies before 8, with which the export begins");
+        assert_eq!(export(&[("from", "0")]).unwrap_err(), "from: '0' is not a sequence number, from 1 on");
+        assert!(export(&[("limit", "5")]).unwrap_err().starts_with("unknown query parameter 'limit'"));
     }
 
     #[test]

@@ -18,17 +18,21 @@ mod directory;
 mod durable_readers;
 mod event_types;
 mod expected;
+mod export;
 pub mod failpoint;
 mod find;
+mod import;
 mod inbox;
 mod kv;
 mod kv_list;
 mod kv_space;
+mod lines;
 mod open;
 mod options;
 mod outbox;
 mod pending;
 mod plans;
+mod projections;
 mod query;
 mod readers;
 mod recent;
@@ -39,6 +43,7 @@ mod salvage;
 mod schema;
 mod shared;
 mod store;
+mod survey;
 mod tail;
 mod ticket;
 mod told_workflows;
@@ -57,7 +62,9 @@ pub use self::{
     directory::log_path,
     durable_readers::{ReaderChange, ReaderRow, reader_cursor},
     expected::{Expected, Line},
+    export::{Export, ExportQuery},
     find::{Found, Remains},
+    import::{ImportError, Imported, import},
     inbox::{Inbox, InboxError, InboxRow, Settled},
     kv_list::{KvEntry, KvPage},
     open::OpenError,
@@ -68,6 +75,9 @@ pub use self::{
     retention::{BlobSearch, Cleanup, Held, Retention, RetentionRule, Step},
     salvage::{Salvaged, salvage},
     store::{ReadStore, Store},
+    survey::{
+        Bounds, By, Cut, Durations, DurationsAnswer, DurationsOf, Extent, Group, Pairing, Rates, RatesAnswer, Stats, StatsAnswer, Surveyed,
+    },
     ticket::{Durable, Poisoned, Ticket},
     verify::{NOT_COMPARED, Verified, verify},
     workflows::{WorkflowPage, WorkflowQuery, WorkflowRow},

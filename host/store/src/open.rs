@@ -156,7 +156,8 @@ impl Store {
     }
 }
 
-fn open_for_writing(path: &Path) -> Result<(Connection, End), OpenError> {
+/// The one connection that writes, and where the log ends.
+pub(crate) fn open_for_writing(path: &Path) -> Result<(Connection, End), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(OpenError::of)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(OpenError::of)?;

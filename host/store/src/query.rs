@@ -223,7 +223,7 @@ impl<'a> Search<'a> {
 }
 
 /// The last sequence that was recorded before `time`, found by halving: times never fall along the log.
-fn recorded_before(names: &TypeNames<'_>, time: Timestamp, head: u64) -> rusqlite::Result<u64> {
+pub(crate) fn recorded_before(names: &TypeNames<'_>, time: Timestamp, head: u64) -> rusqlite::Result<u64> {
     let mut select = names.connection.prepare_cached(TIME_AT)?;
     let (mut before, mut last) = (0, head);
     while before < last {

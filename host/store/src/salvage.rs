@@ -21,11 +21,8 @@ use uuid::Uuid;
 
 use crate::{
     backup::{BackupError, open_any, put_in_place},
-    dead_letters,
     open::OpenError,
-    schema,
-    told_workflows::TellWorkflows,
-    trimmed,
+    projections, schema, trimmed,
     verify::{Verified, verify},
     write::WriteConnection,
 };
@@ -112,7 +109,7 @@ fn write(
     let known = copy::known_gaps(damaged);
     let lost = lost(&found.gaps, &known);
     found.gaps.iter().try_for_each(|gap| trimmed::note(whole.connection(), *gap)).map_err(failed)?;
-    copy::forget_what_is_there(whole.connection()).map_err(failed)?;
+    trimmed::forget_what_is_there(whole.connection()).map_err(failed)?;
     let mut last = found.last;
     let mut recorded_at = found.recorded_at;
     for some in lost.chunks(GAPS_TOLD_AT_ONCE).chain(lost.is_empty().then_some(&[][..])) {
@@ -124,9 +121,7 @@ fn write(
         let event = Admitted::notice(notice).into_event(last, recorded_at);
         whole.put_event(&event).map_err(failed)?;
     }
-    dead_letters::rebuild(whole.connection()).map_err(failed)?;
-    // One that was never seen to be submitted is no longer in the list; one whose end was lost goes on.
-    TellWorkflows::of(whole.connection()).and_then(|told| told.write(whole.connection())).map_err(failed)?;
+    projections::rebuild(whole.connection()).map_err(failed)?;
     whole.connection().execute_batch("COMMIT").map_err(failed)?;
     Ok((found.saved, lost, torn))
 }

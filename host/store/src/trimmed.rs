@@ -79,6 +79,19 @@ pub(crate) fn follows(connection: &Connection, sequence: u64, next: u64) -> rusq
     Ok(found == Some((sequence + 1, next - 1)))
 }
 
+/// Ids of events that are there are not those of trimmed ones.
+pub(crate) fn forget_what_is_there(whole: &Connection) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM trimmed_ids WHERE event_id IN (SELECT event_id FROM events) \
+               OR NOT EXISTS (SELECT 1 FROM trimmed WHERE first <= sequence AND last >= sequence)";
+    whole.execute(sql, []).map(drop)
+}
+
+/// Whether all of it was trimmed.
+pub(crate) fn covers(connection: &Connection, gap: Gap) -> rusqlite::Result<bool> {
+    let found = connection.prepare_cached(BEFORE)?.query_row([integer(gap.to)], |row| Ok((count(row, 0)?, count(row, 1)?))).optional()?;
+    Ok(found.is_some_and(|(first, last)| first <= gap.from && last >= gap.to))
+}
+
 /// Stretches that have something behind `after` and not behind `through`, at most `limit`.
 pub(crate) fn within(connection: &Connection, after: u64, through: u64, limit: usize) -> rusqlite::Result<Vec<Gap>> {
     // The first may begin before `after`; all others begin behind it.

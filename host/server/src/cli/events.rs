@@ -1,6 +1,9 @@
 //! `trackside events`: everything that matches, oldest first, and what comes, if asked to follow; one event explained.
 //! Where it is read is `source`'s.
 
+mod export;
+mod filter;
+mod survey;
 mod trace;
 
 use std::io::BufRead as _;
@@ -12,6 +15,7 @@ use trackside_model::{
     keeping::Gap,
 };
 
+use self::filter::FilterArgs;
 use super::{
     CliError,
     print::{self, Out},
@@ -34,42 +38,22 @@ enum EventsVerb {
     List(Box<ListArgs>),
     /// Show an event, the moments that led to it, and what control handlers decided about it.
     Explain(ExplainArgs),
+    /// Count events: by type, component, source, severity, minute or hour.
+    Stats(Box<survey::StatsArgs>),
+    /// Measure how long it takes from one event to another: half, most and the slowest of them.
+    Durations(Box<survey::DurationsArgs>),
+    /// Say how much failed, of what succeeded and what failed.
+    Rates(Box<survey::RatesArgs>),
+    /// Write a stretch of the log as lines that `trackside store import` makes the same log of.
+    Export(Box<export::ExportArgs>),
     /// Show everything that one request set in motion: a tree from causes to effects, with times and decisions.
     Trace(trace::TraceArgs),
 }
 
 #[derive(Args)]
 struct ListArgs {
-    /// Types or patterns: `task:completed`, `task:*`, `*:failed`; several with commas, or by repeating it.
-    #[arg(long = "type", value_name = "PATTERN")]
-    types: Vec<String>,
-    /// At least this severity: debug, info, warning, error, critical.
-    #[arg(long)]
-    severity: Option<String>,
-    /// From these sources.
-    #[arg(long)]
-    source: Vec<String>,
-    /// Of these correlations.
-    #[arg(long)]
-    correlation_id: Vec<String>,
-    /// Of these workflows.
-    #[arg(long, alias = "workflow")]
-    workflow_id: Vec<String>,
-    /// Of these tasks.
-    #[arg(long, alias = "task")]
-    task_id: Vec<String>,
-    /// Of these providers.
-    #[arg(long, alias = "provider")]
-    provider_id: Vec<String>,
-    /// For which this holds, in CEL: `event.payload.amount > 100`.
-    #[arg(long, value_name = "CONDITION")]
-    when: Option<String>,
-    /// Recorded then or later: 2026-01-31T10:30:00Z.
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Recorded before then.
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Behind this sequence number.
     #[arg(long, value_name = "POSITION")]
     after: Option<String>,
@@ -111,27 +95,17 @@ pub(super) fn run(args: EventsArgs) -> Result<(), CliError> {
         None => list(&args.list),
         Some(EventsVerb::List(list_args)) => list(&list_args),
         Some(EventsVerb::Explain(explain_args)) => explain(&explain_args),
+        Some(EventsVerb::Stats(args)) => survey::stats(&args),
+        Some(EventsVerb::Durations(args)) => survey::durations(&args),
+        Some(EventsVerb::Rates(args)) => survey::rates(&args),
+        Some(EventsVerb::Export(export_args)) => export::run(&export_args),
         Some(EventsVerb::Trace(trace_args)) => trace::run(&trace_args),
     }
 }
 
 impl ListArgs {
     fn pairs(&self) -> Pairs {
-        let mut pairs = Pairs::new();
-        let lists = [
-            ("type", &self.types),
-            ("source", &self.source),
-            ("correlation_id", &self.correlation_id),
-            ("workflow_id", &self.workflow_id),
-            ("task_id", &self.task_id),
-            ("provider_id", &self.provider_id),
-        ];
-        for (name, values) in lists {
-            pairs.extend(values.iter().map(|value| (name.to_owned(), value.clone())));
-        }
-        for (name, value) in [("severity", &self.severity), ("when", &self.when), ("since", &self.since), ("until", &self.until)] {
-            pairs.extend(value.iter().map(|value| (name.to_owned(), value.clone())));
-        }
+        let mut pairs = self.filter.pairs();
         if self.format != Form::default() {
             pairs.push(("format".to_owned(), self.format.to_string()));
         }
@@ -226,7 +200,7 @@ fn follow(args: &ListArgs, source: &Source, printer: &mut Printer) -> Result<(),
         }
     }
     // Only a stream that was asked to end somewhere ends by itself.
-    if args.until.is_some() {
+    if args.filter.until.is_some() {
         return Ok(());
     }
     Err(CliError::Unreachable(format!("the host at {} ended the stream", client.base())))

@@ -20,7 +20,8 @@ use crate::{
         kv::{self, KvQuery},
         workflows,
     },
-    params::{EventParams, LIST_PARAMS},
+    params::{EventParams, LIST_PARAMS, ParamError},
+    survey::{Question, Survey},
 };
 
 /// Where to read.
@@ -40,6 +41,12 @@ pub(super) type Pairs = Vec<(String, String)>;
 pub(super) enum Source {
     Host(Client),
     Directory(ReadStore),
+}
+
+/// What many events are asked: the host's path, and how a question is read without one.
+pub(super) struct Asked {
+    pub(super) path: &'static str,
+    pub(super) read: fn(&[(&str, &str)]) -> Result<Question, ParamError>,
 }
 
 /// One page of events.
@@ -93,6 +100,20 @@ impl Source {
                 let events = page.events.iter().map(|event| params.form.json(event).and_then(RawValue::from_string));
                 let events = events.collect::<Result<_, _>>().map_err(wrong)?;
                 Ok(EventPage { events, next: page.next.map(|next| next.to_string()), trimmed: page.trimmed })
+            }
+        }
+    }
+
+    /// What many events come to.
+    pub(super) fn survey(&self, asked: Asked, pairs: &Pairs) -> Result<Value, CliError> {
+        match self {
+            Self::Host(client) => client.get(asked.path, pairs)?.done(),
+            Self::Directory(store) => {
+                let borrowed: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                let question = (asked.read)(&borrowed).map_err(CliError::failed)?;
+                let mut survey = Survey::begin(store, question).map_err(CliError::failed)?;
+                while survey.step(store).map_err(CliError::failed)? {}
+                Ok(survey.answer())
             }
         }
     }

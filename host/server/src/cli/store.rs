@@ -3,14 +3,16 @@
 
 use std::{
     env,
-    io::{IsTerminal as _, Write as _},
-    path::PathBuf,
+    fmt::Display,
+    fs::File,
+    io::{BufReader, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
     time::Instant,
 };
 
 use clap::{Args, Subcommand};
 use trackside_model::keeping::Gap;
-use trackside_store::{Held, NOT_COMPARED, Salvaged, Store, Verified, backup, compact, salvage, verify};
+use trackside_store::{Held, ImportError, NOT_COMPARED, Salvaged, Store, Verified, backup, compact, import, salvage, verify};
 
 use super::{
     CliError,
@@ -26,6 +28,8 @@ pub(super) enum StoreVerb {
     Verify(VerifyArgs),
     /// Write a new log with every event of a damaged one that can be read.
     Salvage(SalvageArgs),
+    /// Import what `trackside events export` wrote, behind the end of a log that no host has open; an empty directory gets one.
+    Import(ImportArgs),
     /// Say what the rules of retention would let go now; a host may be running.
     Trim(TrimArgs),
     /// Give back the space of what was trimmed, while no host runs.
@@ -39,6 +43,15 @@ pub(super) struct SalvageArgs {
     /// The damaged log; without it, that of the data directory.
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     from: Option<PathBuf>,
+    /// The data directory [default: ./trackside-data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct ImportArgs {
+    /// The export; `-` for standard input.
+    file: PathBuf,
     /// The data directory [default: ./trackside-data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -84,23 +97,25 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn run(verb: StoreVerb) -> Result<(), CliError> {
     let begun = Instant::now();
+    let events = |done, of| progress(done, of, "events");
     let data_dir = |given: Option<PathBuf>| given.unwrap_or_else(|| Config::default().data_dir);
     let (what, done) = match verb {
         StoreVerb::Backup(args) => {
-            ("copied and looked through", backup(&data_dir(args.data), &args.file, progress).map_err(CliError::failed)?)
+            ("copied and looked through", backup(&data_dir(args.data), &args.file, events).map_err(CliError::failed)?)
         }
         StoreVerb::Verify(args) => {
             let path = args.file.unwrap_or_else(|| trackside_store::log_path(&data_dir(args.data)));
-            ("looked through", verify(&path, progress).map_err(CliError::failed)?)
+            ("looked through", verify(&path, events).map_err(CliError::failed)?)
         }
         StoreVerb::Salvage(args) => {
             let from = args.from.unwrap_or_else(|| trackside_store::log_path(&data_dir(args.data)));
             let now = trackside_engine::now();
-            let saved = salvage(&from, &args.file, now, uuid::Uuid::now_v7, progress).map_err(CliError::failed)?;
+            let saved = salvage(&from, &args.file, now, uuid::Uuid::now_v7, events).map_err(CliError::failed)?;
             tell_salvaged(&saved)?;
             ("looked through", saved.verified)
         }
         StoreVerb::Trim(args) => return trim(args),
+        StoreVerb::Import(args) => return import_file(&args.file, &data_dir(args.data)),
         StoreVerb::Compact(args) => {
             let (before, after) = compact(&data_dir(args.data)).map_err(CliError::failed)?;
             let took = print::duration(begun.elapsed().as_secs_f64() * 1e3);
@@ -131,6 +146,31 @@ fn tell_salvaged(saved: &Salvaged) -> Result<(), CliError> {
     }
     for table in &saved.torn {
         out.line(&format!("lost: some rows of the table '{table}'"))?;
+    }
+    out.flush()
+}
+
+fn import_file(file: &Path, data_dir: &Path) -> Result<(), CliError> {
+    let begun = Instant::now();
+    let failed = |error: &dyn Display| CliError::Failed(format!("{}: {error}", file.display()));
+    let imported = if file == Path::new("-") {
+        import(data_dir, std::io::stdin().lock(), |_| ()).map_err(|error| CliError::Failed(format!("standard input: {error}")))?
+    } else {
+        let lines = File::open(file).map_err(|error| failed(&error))?;
+        let bytes = lines.metadata().map_err(|error| failed(&error))?.len();
+        import(data_dir, BufReader::new(lines), |read| progress(read, bytes, "bytes")).map_err(|error| match error {
+            ImportError::Open(error) => CliError::Failed(format!("{}: {error}", data_dir.display())),
+            error => failed(&error),
+        })?
+    };
+    let took = print::duration(begun.elapsed().as_secs_f64() * 1e3);
+    let mut out = Out::new();
+    match imported.events {
+        0 => out.line("imported: no events")?,
+        events => {
+            let missing = if imported.trimmed == 0 { String::new() } else { format!(", {} more noted as trimmed", imported.trimmed) };
+            out.line(&format!("imported: {events} events, {} to {}{missing}, in {took}", imported.first, imported.last))?;
+        }
     }
     out.flush()
 }
@@ -176,11 +216,11 @@ fn trim(args: TrimArgs) -> Result<(), CliError> {
 }
 
 /// How far it has come, for whoever watches.
-fn progress(done: u64, of: u64) {
+fn progress(done: u64, of: u64, what: &str) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
         let end = if done == of { "\r\x1b[K" } else { "" };
         // Nobody reads it: nothing is lost.
-        let _ = write!(stderr, "\r{done} of {of} events{end}");
+        let _ = write!(stderr, "\r{done} of {of} {what}{end}");
     }
 }

@@ -6,6 +6,7 @@ mod body;
 mod cloud_events;
 pub(crate) mod dead_letters;
 mod events;
+mod export;
 mod gate;
 mod guard;
 mod health;
@@ -19,6 +20,7 @@ mod replays;
 mod request;
 mod routes;
 mod stream;
+mod surveys;
 mod tls;
 pub mod workflows;
 

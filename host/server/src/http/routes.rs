@@ -12,7 +12,9 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{Api, dead_letters, events, gate::only_who_may, health, kv, plugins, readers, replays, stream, workflows};
+use super::{
+    Api, dead_letters, events, export, gate::only_who_may, health, kv, plugins, readers, replays, stream, surveys, workflows,
+};
 use crate::access::Scope::{self, Admin, Plugins, Publish, Read, Submit};
 
 /// One method of one path.
@@ -32,6 +34,10 @@ pub(super) fn table() -> Vec<Route> {
         post("/v1/events", Publish, events::publish),
         get("/v1/events/stream", Read, stream::sse::events),
         get("/v1/events/socket", Read, stream::websocket::events),
+        get("/v1/events/export", Read, export::export),
+        get("/v1/events/stats", Read, surveys::stats),
+        get("/v1/events/durations", Read, surveys::durations),
+        get("/v1/events/rates", Read, surveys::rates),
         get("/v1/events/{id}", Read, events::explain),
         get("/v1/readers", Read, readers::list),
         get("/v1/readers/{name}", Read, readers::show),

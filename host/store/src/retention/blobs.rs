@@ -82,7 +82,7 @@ impl BlobSearch {
 }
 
 /// Runs of exactly as many hexadecimal digits as a digest has.
-fn digests(text: &str) -> impl Iterator<Item = Digest> + '_ {
+pub(crate) fn digests(text: &str) -> impl Iterator<Item = Digest> + '_ {
     text.split(|character: char| !character.is_ascii_hexdigit()).filter(|run| run.len() == DIGITS).filter_map(|run| run.parse().ok())
 }
 

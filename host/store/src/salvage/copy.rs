@@ -81,10 +81,3 @@ fn drop_false_blobs(whole: &Connection) -> rusqlite::Result<()> {
     }
     false_ones.iter().try_for_each(|rowid| whole.execute("DELETE FROM blobs WHERE rowid = ?1", [rowid]).map(drop))
 }
-
-/// Ids of events that are there are not those of trimmed ones.
-pub(super) fn forget_what_is_there(whole: &Connection) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM trimmed_ids WHERE event_id IN (SELECT event_id FROM events) \
-               OR NOT EXISTS (SELECT 1 FROM trimmed WHERE first <= sequence AND last >= sequence)";
-    whole.execute(sql, []).map(drop)
-}

@@ -5,6 +5,7 @@
 mod append;
 mod beside;
 mod crash;
+mod export;
 mod frozen;
 mod kv;
 mod opening;
@@ -12,3 +13,4 @@ mod query;
 mod reading;
 mod salvage;
 mod support;
+mod survey;
