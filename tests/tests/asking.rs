@@ -5,8 +5,7 @@ use std::fs;
 
 use trackside_tests::{Host, Ran, Site, Value, command, json, run};
 
-const WORKFLOW: &str =
-    "name: count\ntasks:\n  first: {method: sim/run, params: {duration_ms: 1}}\n  then: {method: sim/run, depends_on: [first]}\n";
+const WORKFLOW: &str = "name: count\ntasks:\n  - {id: first, method: sim/echo}\n  - {id: then, method: sim/echo, dependencies: [first]}\n";
 
 fn publish(host: &Host, event_type: &str, order: usize, source: &str) {
     let event = json!({
@@ -154,4 +153,45 @@ fn counts_durations_and_rates_are_asked_of_a_host_and_of_a_directory() {
     assert!(shown.contains("app     10         5       33.3 %") && shown.contains("\nall     20         10      33.3 %"), "{shown}");
     let none = both(&site, &host, &["events", "rates", "--success", "a:b", "--failure", "a:c"]);
     assert_eq!((&none["failure_rate"], &none["groups"]), (&Value::Null, &json!([])));
+}
+
+#[test]
+fn words_are_looked_for_in_the_payloads_of_types_that_are_opted_in() {
+    let site = Site::new();
+    let host = site.start_with(|command| command.env("TRACKSIDE_STORE_FULL_TEXT", "chat:*, note:**"));
+    for (event_type, text) in
+        [("chat:said", "the order is late"), ("chat:said", "all is well"), ("order:placed", "late"), ("note:made:up", "late too")]
+    {
+        host.publish(&json!({"event_type": event_type, "source_component": "desk", "payload": {"text": text}})).expect(201);
+    }
+    let types = |ran: Ran| -> Vec<Value> { ran.json_lines().into_iter().map(|event| event["event_type"].clone()).collect() };
+    let late = ["events", "list", "--text", "late", "--json"];
+    assert_eq!(types(host.cli(&late)), ["chat:said", "note:made:up"]);
+    assert_eq!(types(site.read(late)), ["chat:said", "note:made:up"]);
+    assert_eq!(types(host.cli(&["events", "--text", "(late OR well) NOT too", "--type", "chat:*", "--json"])), ["chat:said", "chat:said"]);
+    let problem = |path: &str| {
+        let answer = host.get(path);
+        (answer.status, answer.json()["detail"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(problem("/v1/events?text=late%20AND"), (400, "text: character 9: a word or a phrase is missing at the end".to_owned()));
+    let (status, detail) = problem("/v1/events?text=late&type=order:placed");
+    assert_eq!(
+        (status, &*detail),
+        (400, "text: order:placed is not opted in; store.full_text of the host's configuration names chat:*, note:**")
+    );
+    let wrong = site.read(["events", "--text", "\"late"]);
+    assert!(wrong.code == 1 && wrong.stderr.contains("text: character 1: the phrase that begins here has no closing quote"), "{wrong}");
+    assert_eq!(host.stop(), 0);
+    site.read(["store", "verify"]).ok();
+
+    // Others are opted in at a start; without any there is nothing to ask.
+    let host = site.start_with(|command| command.env("TRACKSIDE_STORE_FULL_TEXT", "order:placed"));
+    assert_eq!(types(host.cli(&late)), ["order:placed"]);
+    host.stop();
+    let host = site.start();
+    let refused = host.cli(&late);
+    assert!(refused.code == 1 && refused.stderr.contains("no type of event is opted in; name some in store.full_text"), "{refused}");
+    host.stop();
+    let wrong = run(site.command(["run"]).env("TRACKSIDE_STORE_FULL_TEXT", "chat"));
+    assert!(wrong.code == 1 && wrong.stderr.contains("store.full_text: type pattern 'chat' is malformed"), "{wrong}");
 }

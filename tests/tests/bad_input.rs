@@ -825,7 +825,7 @@ fn hosts_that_do_not_start() {
         &host_at("127.0.0.1:0", "newer", "plugins"),
         &[],
         expect![[r#"
-        1 error: newer: the log is of version 5, and this program knows versions up to 4; use a program at least as new as the one that wrote it
+        1 error: newer: the log is of version 6, and this program knows versions up to 5; use a program at least as new as the one that wrote it
     "#]],
     );
     site.file("junk/log.db", "this is no database, and never was one\n".repeat(100));

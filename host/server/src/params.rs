@@ -9,7 +9,7 @@ use trackside_model::{
     text::nearest,
     time::Timestamp,
 };
-use trackside_store::{ExportQuery, Query};
+use trackside_store::{ExportQuery, Query, Words};
 
 /// Events on a page, if nothing is said.
 pub const DEFAULT_LIMIT: usize = 100;
@@ -17,7 +17,7 @@ pub const DEFAULT_LIMIT: usize = 100;
 pub const MAX_LIMIT: usize = 1_000;
 
 /// What a listing of events may be asked.
-pub const LIST_PARAMS: [&str; 14] = [
+pub const LIST_PARAMS: [&str; 15] = [
     "type",
     "severity",
     "source",
@@ -26,6 +26,7 @@ pub const LIST_PARAMS: [&str; 14] = [
     "task_id",
     "provider_id",
     "when",
+    "text",
     "since",
     "until",
     "after",
@@ -90,6 +91,8 @@ pub struct EventParams {
     pub slow: SlowPolicy,
     /// How each event is written.
     pub form: Form,
+    /// Whose payloads have these words.
+    pub text: Option<Words>,
     /// From this sequence.
     pub from: Option<u64>,
     /// To this sequence.
@@ -107,6 +110,7 @@ impl Default for EventParams {
             narration: true,
             slow: SlowPolicy::Wait,
             form: Form::Trackside,
+            text: None,
             from: None,
             to: None,
         }
@@ -156,6 +160,7 @@ impl EventParams {
             "limit" => self.limit = limit(name, value)?,
             "format" => self.form = value.parse().map_err(|error: String| of(name, error))?,
             "slow" => self.slow = slow(name, value)?,
+            "text" => self.text = Some(Words::parse(value).map_err(|error| of(name, error))?),
             "from" => self.from = Some(sequence(name, value)?),
             "to" => self.to = Some(sequence(name, value)?),
             _ => self.narration = truth(name, value)?,
@@ -172,7 +177,35 @@ impl EventParams {
             after: self.after,
             limit: self.limit,
             narration: self.narration,
+            words: self.text.clone(),
             ..Query::default()
+        }
+    }
+
+    /// Whether what is asked of payloads can be answered, where these types are opted in for full text.
+    ///
+    /// # Errors
+    /// [`ParamError`], if nothing could be found whatever there is.
+    pub fn check_text(&self, opted_in: &[Pattern]) -> Result<(), ParamError> {
+        if self.text.is_none() {
+            return Ok(());
+        }
+        if opted_in.is_empty() {
+            return Err(ParamError(
+                "text: no type of event is opted in; name some in store.full_text of the host's configuration, as in \"chat:*\"".to_owned(),
+            ));
+        }
+        let exact: Option<Vec<&str>> = self.filter.event_types.as_ref().and_then(|types| types.iter().map(Pattern::exact).collect());
+        match exact {
+            Some(types) if !types.iter().any(|name| opted_in.iter().any(|pattern| pattern.matches(name))) => {
+                let opted_in: Vec<&str> = opted_in.iter().map(Pattern::as_str).collect();
+                Err(ParamError(format!(
+                    "text: {} is not opted in; store.full_text of the host's configuration names {}",
+                    types.join(", "),
+                    opted_in.join(", ")
+                )))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -240,6 +273,15 @@ pub fn limit(name: &str, value: &str) -> Result<usize, ParamError> {
         Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
         _ => Err(ParamError(format!("{name}: '{value}' is not a number from 1 to {MAX_LIMIT}"))),
     }
+}
+
+/// Patterns with commas between them; an empty text has none.
+///
+/// # Errors
+/// [`ParamError`] for the first that is none.
+pub fn patterns(text: &str) -> Result<Vec<Pattern>, ParamError> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| Pattern::parse(part).map_err(|error| ParamError(error.to_string()))).collect()
 }
 
 fn sequence(name: &str, value: &str) -> Result<u64, ParamError> {
@@ -338,7 +380,7 @@ mod tests {
         check(
             &[("zzz", "")],
             expect![
-                "unknown query parameter 'zzz'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, since, until, after, limit, narration, format"
+                "unknown query parameter 'zzz'; known are type, severity, source, correlation_id, workflow_id, task_id, provider_id, when, text, since, until, after, limit, narration, format"
             ],
         );
         check(&[("limit", "0")], expect!["limit: '0' is not a number from 1 to 1000"]);
@@ -360,6 +402,24 @@ mod tests {
         check(&[("source", "")], expect!["source: must not be empty; leave it out to see all"]);
         check(&[("format", "xml")], expect!["format: 'xml' is not one of trackside, cloudevents"]);
         check(&[("narration", "maybe")], expect!["narration: 'maybe' is neither true nor false"]);
+    }
+
+    #[test]
+    fn full_text_is_of_types_that_are_opted_in() {
+        let check = |pairs: &[(&str, &str)], opted_in: &str| {
+            let params = EventParams::parse(pairs.iter().copied(), &LIST_PARAMS).unwrap();
+            params.check_text(&patterns(opted_in).unwrap()).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&[], ""), Ok(()));
+        assert!(check(&[("text", "a")], "").unwrap_err().starts_with("text: no type of event is opted in; name some in store.full_text"));
+        assert_eq!(check(&[("text", "a")], "chat:*"), Ok(()));
+        assert_eq!(check(&[("text", "a"), ("type", "order:*")], "chat:*"), Ok(()));
+        assert_eq!(check(&[("text", "a"), ("type", "order:placed,chat:said")], "chat:*, note:**"), Ok(()));
+        assert_eq!(
+            check(&[("text", "a"), ("type", "order:placed")], "chat:*, note:**").unwrap_err(),
+            "text: order:placed is not opted in; store.full_text of the host's configuration names chat:*, note:**"
+        );
+        assert!(patterns("chat").is_err());
     }
 
     #[test]

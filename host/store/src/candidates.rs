@@ -7,13 +7,15 @@ use uuid::Uuid;
 
 use crate::{
     event_types::TypeNames,
+    full_text::Words,
     rows::{StoredId, integer},
 };
 
 /// Ids or types that are looked for through an index, at the most: more, and the stretch is read through.
 const MAX_PROBES: usize = 64;
-/// Candidates taken at a time.
-const CHUNK: i64 = 1_024;
+/// Candidates taken at a time, and the least of one key's among those of many.
+const CHUNK: usize = 1_024;
+const LEAST_OF_ONE: usize = 64;
 
 pub(crate) const BY_TYPE: &str =
     "SELECT sequence FROM events WHERE type_id = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT ?4";
@@ -25,6 +27,10 @@ pub(crate) const BY_CORRELATION: &str =
 pub(crate) const BY_OWN_ID: &str =
     "SELECT sequence FROM events WHERE event_id = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT ?4";
 
+/// Events in whose payloads the words are; one that has just been trimmed may be among them.
+pub(crate) const BY_TEXT: &str =
+    "SELECT rowid FROM full_text WHERE full_text MATCH ?1 AND rowid > ?2 AND rowid <= ?3 ORDER BY rowid LIMIT ?4";
+
 /// One key to look up in one index.
 struct Probe<'a> {
     sql: &'static str,
@@ -34,6 +40,7 @@ struct Probe<'a> {
 enum Key<'a> {
     Type(i64),
     Id(StoredId<'a>),
+    Words(&'a Words),
 }
 
 impl ToSql for Key<'_> {
@@ -41,6 +48,7 @@ impl ToSql for Key<'_> {
         match self {
             Self::Type(type_id) => type_id.to_sql(),
             Self::Id(id) => id.to_sql(),
+            Self::Words(words) => words.expression().to_sql(),
         }
     }
 }
@@ -65,20 +73,32 @@ impl<'a> Candidates<'a> {
         Some(Self(types.iter().map(|type_id| Probe { sql: BY_TYPE, key: Key::Type(*type_id) }).collect()))
     }
 
+    /// Those in whose payloads these words are.
+    pub(crate) fn of_words(words: &'a Words) -> Self {
+        Self(vec![Probe { sql: BY_TEXT, key: Key::Words(words) }])
+    }
+
     /// The next candidates behind `after` and not behind `last`, in order; empty: there are none.
     pub(crate) fn next(&self, names: &TypeNames<'_>, after: u64, last: u64) -> rusqlite::Result<Vec<i64>> {
-        let mut sequences = Vec::new();
+        let most = (CHUNK / self.0.len().max(1)).max(LEAST_OF_ONE);
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut sequences: Vec<i64> = Vec::new();
+        // Behind this, a key may have more than were taken of it.
+        let mut known = i64::MAX;
         for probe in &self.0 {
+            let before = sequences.len();
             let mut select = names.connection.prepare_cached(probe.sql)?;
-            let mut rows = select.query(params![probe.key, integer(after), integer(last), CHUNK])?;
+            let mut rows = select.query(params![probe.key, integer(after), integer(last), limit])?;
             while let Some(row) = rows.next()? {
                 sequences.push(row.get(0)?);
             }
+            if let (true, Some(furthest)) = (sequences.len() - before == most, sequences.last()) {
+                known = known.min(*furthest);
+            }
         }
-        // The first of the union are among the first of each.
+        sequences.retain(|sequence| *sequence <= known);
         sequences.sort_unstable();
         sequences.dedup();
-        sequences.truncate(usize::try_from(CHUNK).unwrap_or(usize::MAX));
         Ok(sequences)
     }
 }

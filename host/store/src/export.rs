@@ -80,6 +80,7 @@ impl Export {
             through: Some(to.map_or(head, |to| to.min(head))),
             limit: STEP_EVENTS,
             narration: false,
+            words: None,
         };
         Ok(Self { query, last, events: 0, is_whole, told: HashSet::new(), stage: Stage::Head })
     }

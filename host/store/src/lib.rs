@@ -21,6 +21,7 @@ mod expected;
 mod export;
 pub mod failpoint;
 mod find;
+mod full_text;
 mod import;
 mod inbox;
 mod kv;
@@ -64,6 +65,7 @@ pub use self::{
     expected::{Expected, Line},
     export::{Export, ExportQuery},
     find::{Found, Remains},
+    full_text::{Words, WordsError},
     import::{ImportError, Imported, import},
     inbox::{Inbox, InboxError, InboxRow, Settled},
     kv_list::{KvEntry, KvPage},

@@ -195,8 +195,6 @@ fn of_hex(hex: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::{Expect, expect};
-
     use super::*;
 
     const ID: &str = "0198f2b4-0000-7000-8000-000000000001";
@@ -209,55 +207,55 @@ mod tests {
         )
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "expectations read as values")]
-    fn check(text: &str, expected: Expect) {
-        let actual = match Line::read(text) {
+    fn read(text: &str) -> String {
+        match Line::read(text) {
             Ok(Line::Event { event, decisions }) => format!("event {} {decisions:?}", event.payload),
             Ok(line) => format!("{line:?}"),
             Err(error) => format!("error: {error}"),
-        };
-        expected.assert_eq(&actual);
+        }
     }
 
     #[test]
     fn each_kind_of_line_is_read_as_it_is_written() {
-        check(r#"{"trackside":"events","version":1}"#, expect!["Head"]);
-        check(r#"{"trimmed":{"from":1,"to":3}}"#, expect!["Trimmed(Gap { from: 1, to: 3 })"]);
-        check(r#"{"end":{"events":4}}"#, expect!["End { events: 4 }"]);
-        check(&line(r#"{ "a" : 1.0 }"#, ""), expect![[r#"event { "a" : 1.0 } None"#]]);
+        assert_eq!(read(r#"{"trackside":"events","version":1}"#), "Head");
+        assert_eq!(read(r#"{"trimmed":{"from":1,"to":3}}"#), "Trimmed(Gap { from: 1, to: 3 })");
+        assert_eq!(read(r#"{"end":{"events":4}}"#), "End { events: 4 }");
+        assert_eq!(read(&line(r#"{ "a" : 1.0 }"#, "")), r#"event { "a" : 1.0 } None"#);
         let text = Line::Blob { digest: Digest::of(b"a\n"), bytes: b"a\n".to_vec() };
         let bytes = Line::Blob { digest: Digest::of(&[0xFF, 7]), bytes: vec![0xFF, 7] };
         for blob in [text, bytes] {
             let mut written = Vec::new();
             blob.write(&mut written).unwrap();
-            let again = Line::read(std::str::from_utf8(&written).unwrap().trim_end()).unwrap();
-            assert_eq!(format!("{again:?}"), format!("{blob:?}"));
+            assert_eq!(read(std::str::from_utf8(&written).unwrap().trim_end()), format!("{blob:?}"));
         }
     }
 
     #[test]
     fn a_payload_over_several_lines_is_kept_to_the_byte() {
-        check(
-            &line("{ \"a\":  1}", r#","payload_text":"{\n\"a\":\r\n1}""#),
-            expect![[r#"
-            error: an export would write it otherwise from byte 277 on"#]],
-        );
-        check(&line("{ \"a\":  1}", r#","payload_text":"{\n\"a\":\r 1}""#), expect![[""]]);
+        let exactly = line("{ \"a\":  1}", r#","payload_text":"{\n\"a\":\r\n1}""#);
+        assert_eq!(read(&exactly), "event {\n\"a\":\r\n1} None");
+        let another = line("{ \"a\":  1}", r#","payload_text":"{\n\"a\":\r\n2}""#);
+        assert!(read(&another).starts_with("error: an export would write it otherwise from byte "), "{}", read(&another));
     }
 
     #[test]
     fn what_would_not_be_given_again_is_not_taken() {
-        check("{", expect!["error: EOF while parsing an object at line 1 column 1"]);
-        check("{}", expect!["error: this is no line of an export"]);
-        check(r#"{"trackside":"plugins","version":1}"#, expect!["error: this is no export of events"]);
-        check(r#"{"trackside":"events","version":2}"#, expect!["error: the export is of version 2, and this program knows version 1"]);
-        check(r#"{"trimmed":{"from":0,"to":3}}"#, expect!["error: 0 to 3 is no stretch of a log"]);
-        check(r#"{"end": {"events":4}}"#, expect![[""]]);
-        check(&line("1", r#","colour":"red""#), expect![[""]]);
-        check(&line("\"\\ud800\"", ""), expect![[""]]);
-        check(&line("1", r#","decisions":[{"point":"publish"}]"#), expect![[""]]);
-        check(&line("1", r#","narration":[]"#), expect![[""]]);
-        check(&format!(r#"{{"blob":"{}","text":"y"}}"#, Digest::of(b"x")), expect![[""]]);
-        check(&format!(r#"{{"blob":"{}"}}"#, Digest::of(b"x")), expect![[""]]);
+        let blob = |beside: &str| format!(r#"{{"blob":"{}"{beside}}}"#, Digest::of(b"x"));
+        for (text, expected) in [
+            ("{".to_owned(), "EOF while parsing"),
+            ("{}".to_owned(), "this is no line of an export"),
+            (r#"{"trackside":"plugins","version":1}"#.to_owned(), "this is no export of events"),
+            (r#"{"trackside":"events","version":2}"#.to_owned(), "the export is of version 2, and this program knows version 1"),
+            (r#"{"trimmed":{"from":0,"to":3}}"#.to_owned(), "0 to 3 is no stretch of a log"),
+            (r#"{"end": {"events":4}}"#.to_owned(), "an export would write it otherwise from byte 8 on"),
+            (line("1", r#","colour":"red""#), "an export would write it otherwise from byte "),
+            (line("\"\\ud800\"", ""), "payload: "),
+            (line("1", r#","decisions":[{"point":"publish"}]"#), "decisions: missing field"),
+            (blob(r#","text":"y""#), "holds something else than it did"),
+            (blob(""), "a blob has either 'text' or 'hex'"),
+            (blob(r#","hex":"7""#), "hex: these are no bytes"),
+        ] {
+            assert!(read(&text).starts_with("error: ") && read(&text).contains(expected), "{text}: {}", read(&text));
+        }
     }
 }

@@ -16,6 +16,7 @@ use trackside_model::time::Timestamp;
 use crate::{
     checkpoint::{self, Checkpoints},
     directory::{self, HeldDirectory},
+    full_text,
     options::StoreOptions,
     readers::Readers,
     schema::{self, End},
@@ -127,7 +128,8 @@ impl Store {
     pub fn open(options: StoreOptions, now: fn() -> Timestamp) -> Result<Self, OpenError> {
         let held = directory::hold(&options.data_dir)?;
         let path = directory::log_path(&options.data_dir);
-        let (connection, end) = open_for_writing(&path)?;
+        let (mut connection, end) = open_for_writing(&path)?;
+        full_text::opt_in(&mut connection, &options.full_text).map_err(OpenError::of)?;
         let carrier = open_for_carrying(&path)?;
         let readers = Arc::new(Readers::new(path, options.max_readers));
         let shared = Arc::new(Shared::new(options, now, readers, end));

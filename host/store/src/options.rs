@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use trackside_model::event::Pattern;
+
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -24,6 +26,8 @@ pub struct StoreOptions {
     pub max_readers: usize,
     /// Pages (4 KiB each) of the write-ahead file that have it carried into the log; at four times as many, commits wait for that.
     pub checkpoint_pages: u32,
+    /// Types whose payloads' words are looked for: others are not in the full text.
+    pub full_text: Vec<Pattern>,
 }
 
 impl StoreOptions {
@@ -39,6 +43,7 @@ impl StoreOptions {
             max_pending_bytes: 64 << 20,
             max_readers: 8,
             checkpoint_pages: 4_096,
+            full_text: Vec::new(),
         }
     }
 }

@@ -41,6 +41,7 @@ mod tests {
                 "SEARCH events USING COVERING INDEX events_by_correlation (correlation_id=? AND rowid>? AND rowid<?)",
             ),
             (candidates::BY_WORKFLOW, "SEARCH events USING COVERING INDEX events_by_workflow (workflow_id=? AND rowid>? AND rowid<?)"),
+            (candidates::BY_TEXT, "SCAN full_text VIRTUAL TABLE INDEX 64:M1><"),
             (workflows::EVENTS, "SEARCH events USING INDEX events_by_workflow (workflow_id=? AND rowid>? AND rowid<?)"),
             (workflows::ONE, "SEARCH workflows USING INDEX sqlite_autoindex_workflows_1 (workflow_id=?)"),
             (workflows::UNFINISHED, "SCAN workflows USING INDEX workflows_unfinished"),

@@ -13,6 +13,7 @@ use trackside_model::{
 use crate::{
     candidates::Candidates,
     event_types::TypeNames,
+    full_text::Words,
     readers::ReadError,
     ring::event_bytes,
     rows::{self, count, event_columns, integer},
@@ -20,8 +21,16 @@ use crate::{
     trimmed,
 };
 
-/// Events that one call looks at, at the most: where few match, pages are short and `next` leads on.
-const MAX_LOOKED_AT: usize = 50_000;
+/// What one call may cost, in rows that are passed over on the way along the log: where few match, pages are short and `next` leads on. Some ten
+/// milliseconds.
+const MAX_COST: usize = 25_000;
+/// A row that an index leads to, in the same.
+const FOUND_COST: usize = 3;
+/// A row that is made an event of, and a part of one.
+const READ_COST: usize = 3;
+/// A condition in CEL that is asked of one, and of how many bytes of its payload it costs one more.
+const CONDITION_COST: usize = 15;
+const CONDITION_BYTES: usize = 128;
 /// Bytes of one page, about.
 const MAX_PAGE_BYTES: usize = 16 << 20;
 /// Gaps that one page tells of, at the most.
@@ -49,12 +58,14 @@ pub struct Query {
     pub limit: usize,
     /// Whether narration is expanded, and the filter asked of each part too.
     pub narration: bool,
+    /// Whose payloads have these words, of the types that are opted in. Narration is not looked for, and not expanded.
+    pub words: Option<Words>,
 }
 
 impl Default for Query {
     /// Every fact, a hundred at a time.
     fn default() -> Self {
-        Self { filter: Filter::default(), since: None, until: None, after: None, through: None, limit: 100, narration: false }
+        Self { filter: Filter::default(), since: None, until: None, after: None, through: None, limit: 100, narration: false, words: None }
     }
 }
 
@@ -86,13 +97,15 @@ struct Search<'a> {
     query: &'a Query,
     /// Types that the filter names; `None`: all.
     types: Option<Vec<i64>>,
+    /// Whether narration is expanded.
+    narration: bool,
     /// Whether a part of the narration may match where the fact itself does not.
     parts_may_match: bool,
     /// Looked at so far: everything up to this sequence. Starts where the stretch does.
     behind: u64,
     /// Where the stretch ends.
     last: u64,
-    looked_at: usize,
+    cost: usize,
     page: Page,
     page_bytes: usize,
     /// The position of the last event on the page.
@@ -110,14 +123,16 @@ impl<'a> Search<'a> {
         let since = query.since.map_or(Ok(0), |since| recorded_before(names, since, head))?;
         let head = query.through.map_or(head, |through| through.min(head));
         let last = query.until.map_or(Ok(head), |until| recorded_before(names, until, head))?;
+        let narration = query.narration && query.words.is_none();
         Ok(Self {
             names,
             query,
+            narration,
             types: names.named_by(&query.filter)?,
-            parts_may_match: query.narration && (query.filter.event_types.is_none() || query.filter.names_narration()),
+            parts_may_match: narration && (query.filter.event_types.is_none() || query.filter.names_narration()),
             behind: behind.max(since),
             last,
-            looked_at: 0,
+            cost: 0,
             page: Page::default(),
             page_bytes: 0,
             taken: Position::default(),
@@ -130,7 +145,11 @@ impl<'a> Search<'a> {
         }
         let from = self.behind;
         let types = self.types.clone().filter(|_| !self.parts_may_match);
-        let ended = match Candidates::of(&self.query.filter, types.as_deref()) {
+        let candidates = match &self.query.words {
+            Some(words) => Some(Candidates::of_words(words)),
+            None => Candidates::of(&self.query.filter, types.as_deref()),
+        };
+        let ended = match candidates {
             Some(candidates) => self.look_at_each(&candidates)?,
             None => self.look_through()?,
         };
@@ -162,10 +181,12 @@ impl<'a> Search<'a> {
             }
             for sequence in sequences {
                 let mut found = select.query([sequence])?;
-                if let Some(row) = found.next()?
-                    && self.look_at(row)?.is_break()
-                {
-                    return Ok(ControlFlow::Break(()));
+                self.cost += FOUND_COST;
+                match found.next()? {
+                    Some(row) if self.look_at(row)?.is_break() => return Ok(ControlFlow::Break(())),
+                    Some(_) => {}
+                    // Trimmed meanwhile.
+                    None => self.behind = sequence.cast_unsigned(),
                 }
             }
         }
@@ -173,15 +194,15 @@ impl<'a> Search<'a> {
 
     /// Looks at one event. Breaks when the call has done enough, with `next` set.
     fn look_at(&mut self, row: &Row<'_>) -> rusqlite::Result<ControlFlow<()>> {
-        if self.looked_at >= MAX_LOOKED_AT {
+        if self.cost >= MAX_COST {
             self.page.next = Some(Position::end_of(self.behind));
             return Ok(ControlFlow::Break(()));
         }
-        self.looked_at += 1;
+        self.cost += 1;
         if !self.is_out(row)? {
             let fact = rows::decode(row, self.names)?;
             let parts = fact.narration.parts();
-            let taken = match self.query.narration && parts > 0 {
+            let taken = match self.narration && parts > 0 {
                 true => fact.expand().try_for_each(|event| self.take(event, parts)),
                 false => self.take(fact, parts),
             };
@@ -193,21 +214,36 @@ impl<'a> Search<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether type or severity rule the event out, seen without decoding it.
+    /// Whether type, severity or a text of the envelope rules the event out, seen without decoding it.
     fn is_out(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
-        if self.query.narration && row.get::<_, u32>(15)? > 0 {
+        if self.narration && row.get::<_, u32>(15)? > 0 {
             return Ok(false);
         }
         let type_id = row.get(2)?;
         let severity: u8 = row.get(3)?;
         let below = |least: Severity| severity < least as u8;
-        Ok(self.types.as_ref().is_some_and(|types| types.binary_search(&type_id).is_err())
-            || self.query.filter.min_severity.is_some_and(below))
+        let filter = &self.query.filter;
+        if self.types.as_ref().is_some_and(|types| types.binary_search(&type_id).is_err()) || filter.min_severity.is_some_and(below) {
+            return Ok(true);
+        }
+        for (column, wanted) in [(6, &filter.source_components), (10, &filter.task_ids), (11, &filter.provider_ids)] {
+            if let Some(wanted) = wanted {
+                let text = row.get_ref(column)?.as_str_or_null()?;
+                if !text.is_some_and(|text| wanted.iter().any(|wanted| wanted == text)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Takes an event onto the page, if it matches. Breaks when it matches and the page is full.
     /// `parts` are those of its fact, behind which the sequence ends.
     fn take(&mut self, event: Event, parts: u32) -> ControlFlow<()> {
+        self.cost += READ_COST;
+        if self.query.filter.when.is_some() {
+            self.cost += CONDITION_COST + event.payload.as_str().len() / CONDITION_BYTES;
+        }
         if self.query.after.is_some_and(|after| event.position() <= after) || !self.query.filter.matches(&event) {
             return ControlFlow::Continue(());
         }

@@ -28,6 +28,8 @@ pub(crate) struct Told {
     pub(crate) ended: Option<(&'static str, Timestamp)>,
     pub(crate) definition: Option<Digest>,
     has_started: bool,
+    /// Its first event: the command that asked for it, where there is one.
+    first: u64,
     last: u64,
 }
 
@@ -35,6 +37,8 @@ pub(crate) struct Told {
 #[derive(Debug, Default)]
 pub(crate) struct TellWorkflows {
     pub(crate) told: HashMap<Text, Told>,
+    /// Commands that no submission has followed yet.
+    asked: HashMap<Text, u64>,
     /// Whether the log is what could be read of a damaged one.
     pub(crate) is_salvaged: bool,
 }
@@ -68,12 +72,18 @@ impl TellWorkflows {
                 ended: None,
                 definition: payload("definition").as_str().and_then(|digest| digest.parse().ok()),
                 has_started: false,
+                first: self.asked.remove(workflow_id).unwrap_or(event.sequence_number),
                 last: event.sequence_number,
             };
             self.told.insert(workflow_id.clone(), submitted);
             return;
         }
-        let Some(workflow) = self.told.get_mut(workflow_id) else { return };
+        let Some(workflow) = self.told.get_mut(workflow_id) else {
+            if &*event.event_type == "workflow:submit" {
+                self.asked.insert(workflow_id.clone(), event.sequence_number);
+            }
+            return;
+        };
         workflow.last = event.sequence_number;
         let ended = match &*event.event_type {
             "workflow:started" => {
@@ -99,7 +109,7 @@ impl TellWorkflows {
         for (workflow_id, told) in &self.told {
             let status = told.ended.map_or(if told.has_started { "running" } else { "submitted" }, |(status, _)| status);
             insert.execute(params![
-                integer(told.submitted),
+                integer(told.first),
                 StoredId::of(workflow_id),
                 told.name.as_deref().unwrap_or_default(),
                 status,

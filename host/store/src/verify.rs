@@ -16,6 +16,7 @@ use crate::{
     backup::{BackupError, open},
     dead_letters,
     event_types::{RememberedNames, TypeNames},
+    full_text,
     rows::{self, StoredId, count, event_columns, integer},
     told_workflows::{TellWorkflows, Told},
     trimmed,
@@ -71,6 +72,7 @@ pub fn verify(path: &Path, tell: impl FnMut(u64, u64)) -> Result<Verified, Backu
     look.at_workflows(&workflows.told)?;
     let dead_letters = look.at_dead_letters()?;
     look.at_blobs(&workflows)?;
+    look.at_full_text()?;
     let bytes = fs::metadata(path).map_err(|source| BackupError::Io { path: path.to_owned(), source })?.len();
     Ok(Verified { first, last, trimmed, dead_letters, bytes })
 }
@@ -220,6 +222,13 @@ impl Look<'_> {
             return self.damaged(format!("dead letter {sequence} is not kept, and the log does not say that it was redriven or purged"));
         }
         Ok(stored.len() as u64)
+    }
+
+    fn at_full_text(&self) -> Result<(), BackupError> {
+        match self.asked(full_text::differs(self.connection))? {
+            Some(sequence) => self.damaged(format!("the full text has other words for event {sequence} than its payload")),
+            None => Ok(()),
+        }
     }
 
     fn at_blobs(&self, workflows: &TellWorkflows) -> Result<(), BackupError> {

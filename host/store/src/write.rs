@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     attempts, cursors, dead_letters, durable_readers,
     event_types::TypeIds,
+    full_text::FullText,
     pending::{PlacedWorkflow, Rows},
     rows::{self, StoredId, integer},
     trimmed,
@@ -23,6 +24,8 @@ use crate::{
 pub(crate) struct WriteConnection {
     connection: Connection,
     types: TypeIds,
+    /// Where a type is opted in.
+    full_text: Option<FullText>,
     wal_pages: Arc<AtomicU32>,
 }
 
@@ -35,7 +38,8 @@ impl WriteConnection {
             counted.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { connection, types: TypeIds::default(), wal_pages })
+        let full_text = FullText::of(&connection)?;
+        Ok(Self { connection, types: TypeIds::default(), full_text, wal_pages })
     }
 
     /// Pages in the WAL after the last commit.
@@ -71,7 +75,11 @@ impl WriteConnection {
         rows.workflows.iter().try_for_each(|workflow| self.write_workflow(workflow))?;
         attempts::write(&self.connection, &rows.attempts)?;
         // Last: what goes may be spoken of by what has just come.
-        trimmed::write(&self.connection, &rows.trim, rows.events.last().map(|event| event.recorded_at))
+        trimmed::write(&self.connection, &rows.trim, rows.events.last().map(|event| event.recorded_at))?;
+        if self.full_text.is_some() {
+            FullText::forget(&self.connection, rows.trim.events.iter().map(|gone| gone.sequence))?;
+        }
+        Ok(())
     }
 
     fn write_events(&mut self, rows: &Rows) -> rusqlite::Result<()> {
@@ -80,6 +88,9 @@ impl WriteConnection {
             let type_id = self.types.id(&self.connection, &event.event_type)?;
             rows::bind(&mut insert, event, type_id)?;
             insert.raw_execute()?;
+            if let Some(full_text) = &mut self.full_text {
+                full_text.put(&self.connection, event)?;
+            }
             if let Some(change) = LetterChange::of(event) {
                 dead_letters::write(&self.connection, &change)?;
             }

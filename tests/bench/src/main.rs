@@ -3,6 +3,7 @@
 //!
 //! `cargo xtask bench [--json] [--quick] [PART…]` builds everything in release and runs this. `BENCHMARKS.md` says what the figures mean.
 
+mod asking;
 mod bare;
 mod beside;
 mod brokers;
@@ -40,7 +41,7 @@ use crate::report::Figure;
 /// The first argument of the process that compiles components: this program serves as its own.
 const COMPILE: &str = "compile-component";
 
-const USAGE: &str = "usage: trackside-bench [--json] [--quick] [calls] [log] [publish] [streams] [dispatch] [large] [observers] [workflows] [plugins] [start] \
+const USAGE: &str = "usage: trackside-bench [--json] [--quick] [calls] [log] [asking] [publish] [streams] [dispatch] [large] [observers] [workflows] [plugins] [start] \
      [reload] [hexai] [extism]";
 
 /// How much is run.
@@ -59,9 +60,10 @@ impl Effort {
 /// A part: its name on the command line, and what measures it.
 type Part = (&'static str, fn(Effort) -> Result<Vec<Figure>>);
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("calls", calls::measure),
     ("log", log::measure),
+    ("asking", asking::measure),
     ("publish", publish::measure),
     ("streams", streams::measure),
     ("dispatch", dispatch::measure),

@@ -140,6 +140,7 @@ impl Shared {
             through: Some(plan.through),
             limit: AHEAD,
             narration: wants.narration,
+            words: None,
         };
         let page = self.store.query(&query)?;
         let events = page.events.into_iter().filter(|event| wants.has(event)).collect();

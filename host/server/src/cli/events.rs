@@ -54,6 +54,9 @@ enum EventsVerb {
 struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
+    /// Whose payloads have these words: `late order`, `"no show" OR cancel*`; of the types that are opted in.
+    #[arg(long, value_name = "WORDS", conflicts_with = "follow")]
+    text: Option<String>,
     /// Behind this sequence number.
     #[arg(long, value_name = "POSITION")]
     after: Option<String>,
@@ -109,6 +112,7 @@ impl ListArgs {
         if self.format != Form::default() {
             pairs.push(("format".to_owned(), self.format.to_string()));
         }
+        pairs.extend(self.text.iter().map(|text| ("text".to_owned(), text.clone())));
         if self.no_narration {
             pairs.push(("narration".to_owned(), "false".to_owned()));
         }

@@ -96,6 +96,7 @@ impl Source {
             Self::Directory(store) => {
                 let borrowed = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                 let params = EventParams::parse(borrowed, &LIST_PARAMS).map_err(CliError::failed)?;
+                params.check_text(&store.full_text_types().map_err(CliError::failed)?).map_err(CliError::failed)?;
                 let page = store.query(&params.query()).map_err(CliError::failed)?;
                 let events = page.events.iter().map(|event| params.form.json(event).and_then(RawValue::from_string));
                 let events = events.collect::<Result<_, _>>().map_err(wrong)?;

@@ -204,6 +204,11 @@ pub(super) const KEYS: &[Key] = &[
     number("store", "max_pending_events", "events", 1, 10_000_000, "Events that may wait for the disk. More are answered busy (429)."),
     number("store", "max_pending_bytes", "bytes", 1_024, 64 * GIB, "Bytes that may wait for the disk. More are answered busy (429)."),
     number("store", "max_readers", "connections", 1, 1_000, "Connections to the log file that read at a time. More callers wait for one."),
+    text(
+        "store",
+        "full_text",
+        "Types whose payloads are looked through for words (`events --text`), as in \"chat:*, note:**\"; empty for none. A change is taken up at a start, which reads the log's events of these types.",
+    ),
     number("store", "retention_interval_secs", "seconds", 1, 86_400, "Pause between two looks at what the rules of [[retention]] let go."),
     number(
         "store",

@@ -21,7 +21,7 @@ use trackside_model::{event::EnvelopeLimits, rate::Rate};
 use trackside_store::StoreOptions;
 use trackside_wasm::{CompileLimits, OutgoingOptions, PoolSizes};
 
-use crate::plugins::watch::Pauses;
+use crate::{params, plugins::watch::Pauses};
 
 pub use self::{
     keys::environment_name,
@@ -186,6 +186,7 @@ pub struct Store {
     pub max_pending_events: usize,
     pub max_pending_bytes: usize,
     pub max_readers: usize,
+    pub full_text: String,
     pub retention_interval_secs: u64,
     pub id_memory_secs: u64,
 }
@@ -332,6 +333,7 @@ impl Default for Store {
             max_pending_events: options.max_pending_events,
             max_pending_bytes: options.max_pending_bytes,
             max_readers: options.max_readers,
+            full_text: String::new(),
             retention_interval_secs: engine.retention_interval_ms / 1_000,
             id_memory_secs: engine.id_memory_ms / 1_000,
         }
@@ -402,6 +404,8 @@ impl Config {
             max_pending_events: self.store.max_pending_events,
             max_pending_bytes: self.store.max_pending_bytes,
             max_readers: self.store.max_readers,
+            // It was read once when the configuration was.
+            full_text: params::patterns(&self.store.full_text).unwrap_or_default(),
             ..StoreOptions::new(&self.data_dir)
         }
     }

@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 use toml::{Spanned, de::DeTable, de::DeValue};
 use trackside_model::text::nearest;
 
+use crate::params;
+
 use super::{
     Config,
     keys::{KEYS, Key, SWITCH, environment_name, known_in, sections, tree, value_in},
@@ -274,6 +276,7 @@ fn check_text_value(key: &Key, text: &str) -> Result<(), String> {
             wrong(format!("'{text}' is not a level (trace, debug, info, warn, error, off) or a list such as 'info,trackside_wasm=debug'"))
         }
         ("outgoing", "resolve") => resolve::parse(text).map(drop).or_else(wrong),
+        ("store", "full_text") => params::patterns(text).map(drop).or_else(|error| wrong(error.to_string())),
         ("http", "names") => names::parse(text).map(drop).or_else(wrong),
         ("outgoing", "ca_file") | ("http", "tls_cert" | "tls_key") => Ok(()),
         _ if text.is_empty() => wrong("must not be empty".to_owned()),

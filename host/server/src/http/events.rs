@@ -178,6 +178,9 @@ fn read_array(api: &Api, envelope: &Envelope, reads: Reads, text: &str) -> Resul
 pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let pairs = body::pairs(&uri)?;
     let params = EventParams::parse(body::borrowed(&pairs), &LIST_PARAMS)?;
+    if params.text.is_some() {
+        params.check_text(&api.read(|store| store.full_text_types()).await?)?;
+    }
     let page = api.read(|store| store.query(&params.query())).await?;
     if cloud_events::wants_batch(&headers) {
         return cloud_events::batch(&page.events, page.next.map(|next| next.to_string()));

@@ -12,9 +12,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{
-    Api, dead_letters, events, export, gate::only_who_may, health, kv, plugins, readers, replays, stream, surveys, workflows,
-};
+use super::{Api, dead_letters, events, export, gate::only_who_may, health, kv, plugins, readers, replays, stream, surveys, workflows};
 use crate::access::Scope::{self, Admin, Plugins, Publish, Read, Submit};
 
 /// One method of one path.

@@ -7,13 +7,14 @@ use trackside_model::{keeping::Gap, plugin::Digest};
 use crate::rows::{count, integer};
 
 /// Tables that are copied as they are: name, columns, and the order in which they are read.
-const TABLES: [(&str, &str, &str); 7] = [
+const TABLES: [(&str, &str, &str); 8] = [
     ("decisions", "sequence, records", "sequence"),
     ("cursors", "name, sequence, part", "name"),
     ("kv", "plugin, key, value, expires_at", "plugin, key"),
     ("outbox", "id, plugin, event_id, due, publish, correlation_id, causation_id, workflow_id, task_id, hops", "id"),
     ("blobs", "digest, bytes", "rowid"),
     ("trimmed_ids", "event_id, sequence, content, trimmed_at", "event_id"),
+    ("full_text_types", "pattern", "pattern"),
     ("attempts", "reader, sequence, part, attempt, told", "reader, sequence, part, attempt"),
 ];
 

@@ -7,6 +7,7 @@ mod beside;
 mod crash;
 mod export;
 mod frozen;
+mod full_text;
 mod kv;
 mod opening;
 mod query;

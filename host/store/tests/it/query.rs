@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use trackside_model::{
-    event::{Filter, Incoming, Position, Severity},
+    event::{Condition, Filter, Incoming, Position, Severity},
     narration::{Moment, Narration},
     time::Timestamp,
 };
@@ -115,7 +115,7 @@ fn stretches_of_time_are_found_by_halving() {
 fn pages_follow_each_other_without_gap_or_repetition() {
     let (_dir, store) = fresh();
     append(&store, Batch::of((0..3_000).map(|n| entry(incoming(if n % 3 == 0 { "a:third" } else { "a:other" })))));
-    for (patterns, step) in [(&["**"][..], 1), (&["a:third"], 3), (&["a:third", "a:other"], 1)] {
+    for (patterns, step) in [(&["**"][..], 1), (&["a:third"], 3), (&["a:third", "a:other"], 1), (&["a:third", "a:none", "a:other"], 1)] {
         let mut query = Query { filter: Filter::types(patterns.iter().copied()).unwrap(), limit: 70, ..Query::default() };
         let mut found = Vec::new();
         loop {
@@ -144,9 +144,14 @@ fn one_call_looks_at_a_bounded_stretch() {
     let mut query = Query::default();
     query.filter.task_ids = texts(&["rare"]);
     let first = store.query(&query).unwrap();
-    assert_eq!((first.events.len(), first.next), (0, Some(Position::end_of(50_000))));
-    query.after = first.next;
+    assert_eq!((first.events.len(), first.next), (0, Some(Position::end_of(25_000))));
+    query.after = Some(Position::end_of(40_000));
     assert_eq!(sequences(&store, &query), [60_001]);
+    // A condition costs more, and ends a page sooner.
+    query.filter = Filter { when: Some(Condition::parse("event.task_id == 'rare'").unwrap()), ..Filter::default() };
+    query.after = None;
+    let short = store.query(&query).unwrap().next.unwrap().sequence;
+    assert!((1_000..5_000).contains(&short), "{short}");
 }
 
 /// A log whose second event is narrated in two parts, as the engine's facts are.
