@@ -151,7 +151,7 @@ impl Import {
             let line = std::str::from_utf8(&text).map_err(|error| error.to_string()).and_then(Line::read);
             let line = line.or_else(|error| self.wrong(error))?;
             self.take(&line)?;
-            if self.line % TOLD_EVERY == 0 {
+            if self.line.is_multiple_of(TOLD_EVERY) {
                 tell(bytes);
             }
         }

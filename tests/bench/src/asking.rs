@@ -118,13 +118,13 @@ fn event(number: usize, events: usize) -> Incoming {
     let dice = dice(number);
     let mut event = events::incoming(&format!("kind-{}:happened", dice % TYPES), number);
     event.source_component = format!("source-{}", dice / TYPES % SOURCES);
-    event.severity = Some(if dice % 1_000 == 0 { Severity::Critical } else { Severity::ALL[dice / 7 % 4] });
+    event.severity = Some(if dice.is_multiple_of(1_000) { Severity::Critical } else { Severity::ALL[dice / 7 % 4] });
     // The five of one correlation are far from each other.
     event.correlation_id = Some(correlation_id(number % (events / EVENTS_A_CORRELATION)));
-    if dice % 10 == 0 {
+    if dice.is_multiple_of(10) {
         event.workflow_id = Some(format!("workflow-{}", number / (EVENTS_A_WORKFLOW * 10)));
         event.task_id = Some(format!("task-{}", dice / 10 % 7));
-        event.provider_id = (dice % 20 == 0).then(|| "files".to_owned());
+        event.provider_id = dice.is_multiple_of(20).then(|| "files".to_owned());
     }
     event
 }

@@ -43,10 +43,13 @@ pub(super) enum Source {
     Directory(ReadStore),
 }
 
+/// How pairs are read into a question.
+type ReadQuestion = fn(&[(&str, &str)]) -> Result<Question, ParamError>;
+
 /// What many events are asked: the host's path, and how a question is read without one.
 pub(super) struct Asked {
     pub(super) path: &'static str,
-    pub(super) read: fn(&[(&str, &str)]) -> Result<Question, ParamError>,
+    pub(super) read: ReadQuestion,
 }
 
 /// One page of events.

@@ -45,9 +45,9 @@ fn log() -> (TempDir, Store) {
                 1 => Some(format!("c{}", dice / 401 % 50)),
                 _ => Some(Uuid::from_u128(u128::from(dice / 401 % 50)).to_string()),
             };
-            if dice % 3 == 0 {
+            if dice.is_multiple_of(3) {
                 event.workflow_id = Some(format!("w{}", dice / 801 % 20));
-                event.task_id = (dice % 2 == 0).then(|| format!("t{}", dice / 1_601 % 3));
+                event.task_id = dice.is_multiple_of(2).then(|| format!("t{}", dice / 1_601 % 3));
             }
             event.payload = Some(Json::trusted(format!("{{\"amount\":{}}}", dice % 100)));
             entry(event)
