@@ -154,7 +154,7 @@ fn a_plugin_that_is_gone_for_good_can_be_forgotten() {
         events.iter().for_each(|event| noted.note(format!("{} {}", event.payload.to_value()["n"], delivery.attempt)));
         taken()
     }));
-    publish_orders(&host, 20, 1);
+    publish_orders(&host, 20, 21);
     host.until("it is handed over", |_| seen.len() == 1);
     assert_eq!(seen.all(), ["20 1"]);
 }
