@@ -4,19 +4,21 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     net::SocketAddr,
+    os::unix::process::ExitStatusExt as _,
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use trackside_tests::{Site, Value, eventually, json, request};
+use trackside_tests::{PATIENCE, Site, Value, eventually, json, request};
 
 /// Rounds of start, load and kill.
-const ROUNDS: u64 = 6;
+const ROUNDS: u64 = 50;
 /// The latest moment of a kill, in milliseconds after the load began.
-const LATEST_MS: u64 = 250;
+const LATEST_MS: u64 = 200;
 /// Publishers at a time.
 const PUBLISHERS: usize = 3;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -206,4 +208,97 @@ fn a_host_that_is_killed_while_it_starts_starts_again() {
     let found = host.get(&format!("/v1/events/{}", published["sequence_number"])).expect(200);
     assert_eq!(found["event"]["event_id"], published["event_id"]);
     assert_eq!(host.finish(WORKFLOWS[0])["status"], "completed");
+}
+
+/// Where the binary is ended: the failpoint, how often it is passed before, and whether the host is stopped gently, so that it gets there.
+const PLACES: [(&str, u64, bool); 14] = [
+    ("migration-before", 2, false),
+    ("migration-after", 3, false),
+    ("version-before", 1, false),
+    ("version-after", 1, false),
+    ("commit-before", 20, false),
+    ("commit-after", 20, false),
+    ("observer-before", 3, false),
+    ("observer-after", 3, false),
+    ("inbox-before", 2, false),
+    ("inbox-after", 2, false),
+    ("retention-before", 2, false),
+    ("retention-after", 2, false),
+    ("checkpoint-before", 1, true),
+    ("checkpoint-after", 1, true),
+];
+
+/// Runs a host that ends at a failpoint, with everything at work that comes past one. What was acknowledged: numbers of events, and rows of the inbox.
+fn run_to(site: &Site, place: &str, times: u64, stops: bool) -> (Vec<u64>, u64) {
+    let address = site.data().join("address");
+    let _ = fs::remove_file(&address);
+    let mut command = site.command(["run", "--listen", "127.0.0.1:0"]);
+    command.arg("--plugins").arg(site.plugins()).arg("--data").arg(site.data());
+    command.env("TRACKSIDE_FAILPOINT", format!("{place}:{times}"));
+    command.env("TRACKSIDE_RETENTION", r#"[{types = ["noise:**"], max_events = 3}]"#).env("TRACKSIDE_STORE_RETENTION_INTERVAL_SECS", "1");
+    command.env("TRACKSIDE_DEDUP_WINDOW_SECS", "0");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let (mut acknowledged, mut rows, mut number) = (Vec::new(), 0, 0);
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            break status;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the host does not come past {place}: is it a debug build?");
+        let at = fs::read_to_string(&address).ok().and_then(|text| text.trim().trim_start_matches("http://").parse().ok());
+        let Some(at) = at else {
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        number += 1;
+        for event_type in ["crash:counted", "noise:made"] {
+            let event = json!({"event_type": event_type, "source_component": place, "payload": {"number": number}});
+            if request(at, "POST", "/v1/events", &[JSON], event.to_string().as_bytes()).is_ok_and(|answer| answer.status == 201)
+                && event_type == "crash:counted"
+            {
+                acknowledged.push(number);
+            }
+        }
+        if number % 4 == 0 {
+            let inbox = rusqlite::Connection::open(site.data().join("inbox/inbox.db")).expect("the inbox can be opened");
+            inbox.busy_timeout(PATIENCE).expect("a timeout can be set");
+            let sql = "INSERT INTO inbox (event_type, source_component, payload) VALUES ('crash:row', ?1, ?2)";
+            // The host may have made the file and no table yet.
+            if inbox.execute(sql, [place, &json!({"number": rows}).to_string()]).is_ok() {
+                rows += 1;
+            }
+        }
+        if stops && number == 8 {
+            let sent = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+            assert!(sent.expect("there is a kill").success());
+        }
+    };
+    assert_eq!(status.signal(), Some(6), "it is ended at {place}, and ends no other way: {status}");
+    (acknowledged, rows)
+}
+
+#[test]
+fn a_host_that_ends_before_or_after_any_durable_step_keeps_what_it_said() {
+    for (place, times, stops) in PLACES {
+        let site = site();
+        let (acknowledged, rows) = run_to(&site, place, times, stops);
+        let host = site.start();
+        let numbers = |event_type: &str| -> Vec<u64> {
+            let events = host.events(&format!("type={event_type}"));
+            events.iter().map(|event| event["payload"]["number"].as_u64().expect("a number")).collect()
+        };
+        let counted = numbers("crash:counted");
+        assert!(acknowledged.iter().all(|number| counted.contains(number)), "{place}: {acknowledged:?} of {counted:?}");
+        assert!(counted.windows(2).all(|pair| pair[0] < pair[1]), "{place}: {counted:?}");
+        eventually(&format!("{rows} rows of the inbox, each once, after {place}"), || {
+            let found = numbers("crash:row");
+            (found == (0..rows).collect::<Vec<_>>()).then_some(())
+        });
+        eventually(&format!("audit's count after {place}"), || {
+            (site.kv_number("audit", "count/crash:counted") == counted.len() as u64).then_some(())
+        });
+        let verified = site.read(["store", "verify"]);
+        assert_eq!(verified.code, 0, "{place}: {verified}");
+        println!("{place}: {} events and {rows} rows were acknowledged", acknowledged.len());
+    }
 }
