@@ -21,6 +21,6 @@ pub use self::{
     site::Site,
     socket::Socket,
     sse::{Sent, Stream},
-    wait::{PATIENCE, eventually},
+    wait::{PATIENCE, eventually, eventually_within},
 };
 pub use serde_json::{Value, json};

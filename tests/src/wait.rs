@@ -15,13 +15,21 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///
 /// # Panics
 /// When it does not come for as long as [`PATIENCE`]; names `what` was waited for.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, look)
+}
+
+/// The same for what takes longer on a slow machine, such as a build.
+///
+/// # Panics
+/// When it does not come for as long as that; names `what` was waited for.
+pub fn eventually_within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
+        assert!(begun.elapsed() < patience, "{what}: not within {} s", patience.as_secs());
         thread::sleep(PAUSE);
     }
 }

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trackside_tests::{Ran, Site, binary, eventually, run};
+use trackside_tests::{Ran, Site, binary, eventually_within, run};
 
 /// Where a host is that nobody has told otherwise.
 const USUAL_ADDRESS: &str = "127.0.0.1:7070";
@@ -167,7 +167,7 @@ impl Desk {
                 let mut shell = self.shell(&format!("{before}\nexec {last}"));
                 let mut child = shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|error| error.to_string())?;
                 let folder = self.site.root().join("trackside");
-                self.address = Some(eventually("the address of a host in the background", || {
+                self.address = Some(eventually_within(PATIENCE_FOR_CHANGES, "the address of a host in the background", || {
                     assert!(child.try_wait().expect("a child can be waited for").is_none(), "`{}` has ended", block.script);
                     let entries = fs::read_dir(&folder).ok()?.flatten();
                     let found = entries

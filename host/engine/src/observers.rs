@@ -65,7 +65,7 @@ struct Reading {
     cursor: Position,
     /// The sequence of the cursor that was written down last.
     written: u64,
-    /// When the cursor is written down at the latest; `None`: when there is a reason.
+    /// When the cursor is written down at the latest, or the log told of what a live one missed; `None`: when there is a reason.
     write_by: Option<Instant>,
     written_at: Instant,
     batch: usize,
@@ -419,9 +419,7 @@ impl Shared {
         told: Option<Notice>,
     ) -> Result<(), AppendError> {
         let mut batch = Batch::of(told.map(|told| Entry::fresh(Admitted::notice(told))));
-        if reading.live.is_none() {
-            batch.cursors.push((cursor_key(&reading.name), cursor));
-        }
+        batch.cursors.push((cursor_key(&reading.name), cursor));
         if reading.comes_past(cursor) {
             batch.attempts.push(AttemptChange::Past(cursor_key(&reading.name)));
         }

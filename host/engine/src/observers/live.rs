@@ -46,13 +46,12 @@ impl Shared {
     pub(super) fn read_as(&self, reading: &mut Reading, live_behind: Option<u64>) {
         match (live_behind, &reading.live) {
             (Some(_), None) => {
-                // What it has not seen of the past is not for it; and nothing is kept for its sake.
+                // It goes on from where it is, or was taken into service, unless that is too far behind; but nothing is kept for its sake.
                 let gone = Batch { cursors_gone: vec![cursor_key(&reading.name)], ..Batch::default() };
                 if let Err(error) = self.store.append(gone, Flush::Lazy) {
                     tracing::error!(observer = &*reading.name, "its cursor is not taken away, and holds events back until it is: {error}");
                 }
                 reading.live = Some(Missed::default());
-                reading.cursor = Position::end_of(self.store.durable_head());
                 reading.failed = None;
                 reading.write_by = None;
             }
@@ -73,7 +72,9 @@ impl Shared {
             missed.add(behind, reading.cursor.sequence + 1, head, "it was too slow for them");
             reading.cursor = Position::end_of(head);
         }
-        if missed.logged_at.is_some_and(|at| at.elapsed() < TELL_EVERY) {
+        if let Some(tell_at) = missed.logged_at.map(|at| at + TELL_EVERY).filter(|at| *at > Instant::now()) {
+            // Where nothing more comes, it is told of all the same.
+            reading.write_by = missed.unlogged.is_some().then_some(tell_at);
             return;
         }
         if let Some((events, from, to, reason)) = missed.unlogged.take() {
@@ -104,6 +105,11 @@ impl Shared {
                     reading.cursor = through;
                     self.taken(slot, reading, events, report.usage);
                     return None;
+                }
+                // Somebody changed what it had read: the same batch again.
+                Err(AppendError::Conflict { .. }) => {
+                    reading.deliveries = 0;
+                    return Some(Duration::ZERO);
                 }
                 Err(error) => format!("what came of them was not taken: {error}"),
             },
