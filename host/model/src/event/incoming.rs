@@ -1,7 +1,9 @@
 //! What an edge may send as an event: optional fields, foreign spellings, wrong shapes. Here text becomes a valid [`Draft`] or a
 //! refusal that names the field; who may publish which type is the catalogue's, and asked here so that there is one door.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
 use super::{Draft, Event, EventType, EventTypeError, Metadata, Severity, Text, trace};
@@ -126,25 +128,23 @@ impl Incoming {
     /// # Errors
     /// A [`Rejection`] that names line and column, or the field and the nearest known one.
     pub fn from_json(text: &str, limits: &EnvelopeLimits) -> Result<Self, Rejection> {
-        let raw: Map<String, Value>;
-        // The envelope and what is around the payload are small; the payload keeps its own text and limits.
-        let payload = {
-            #[derive(serde::Deserialize)]
-            struct Payload {
-                payload: Option<Json>,
-            }
+        if !text.trim_start().starts_with('{') {
             check_form(text, "payload", limits)?;
-            if !text.trim_start().starts_with('{') {
-                return Err(Rejection::malformed(
-                    "",
-                    "an event is a JSON object such as {\"event_type\": \"order:placed\", \"source_component\": \"shop\"}",
-                ));
+            return Err(Rejection::malformed(
+                "",
+                "an event is a JSON object such as {\"event_type\": \"order:placed\", \"source_component\": \"shop\"}",
+            ));
+        }
+        check_bounds(text, "payload", limits)?;
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|error| json_rejection("", &error.into()))?;
+        let mut incoming = Self::default();
+        for (name, raw) in fields {
+            if name == "payload" {
+                // It keeps its own text and limits, and is read where those are checked.
+                incoming.payload = (raw.get() != "null").then(|| Json::trusted(raw.get()));
+                continue;
             }
-            raw = serde_json::from_str(text).map_err(|error| Rejection::malformed("", error.to_string()))?;
-            serde_json::from_str::<Payload>(text).ok().and_then(|read| read.payload)
-        };
-        let mut incoming = Self { payload, ..Self::default() };
-        for (name, value) in raw {
+            let value = serde_json::from_str(raw.get()).map_err(|error| json_rejection(&name, &error.into()))?;
             incoming.set(&name, value)?;
         }
         Ok(incoming)
@@ -155,7 +155,6 @@ impl Incoming {
             return Ok(());
         }
         match name {
-            "payload" => {}
             "event_type" => self.event_type = string(name, value)?,
             "source_component" => self.source_component = string(name, value)?,
             "event_id" => {
@@ -202,8 +201,8 @@ impl Incoming {
     ///
     /// # Errors
     /// A [`Rejection`] that names the field and what to do.
-    pub fn into_draft(self, now: Timestamp, fresh_id: Uuid, limits: &EnvelopeLimits) -> Result<Draft, Rejection> {
-        let source = self.source_component.clone();
+    pub fn into_draft(mut self, now: Timestamp, fresh_id: Uuid, limits: &EnvelopeLimits) -> Result<Draft, Rejection> {
+        let source = std::mem::take(&mut self.source_component);
         if source.is_empty() {
             return Err(Rejection::malformed("source_component", "required: the name of the component that publishes"));
         }
@@ -261,9 +260,9 @@ fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: 
         return Err(Rejection::malformed("event_type", "required: 'component:action', for example 'order:placed'"));
     }
     let event_type = normalised(&event_type).map_err(|error| Rejection::malformed("event_type", error.to_string()))?;
-    let id = |field: &str, value: Option<String>| -> Result<Option<Text>, Rejection> {
+    let id = |field: &str, value: Option<&str>| -> Result<Option<Text>, Rejection> {
         match value {
-            Some(text) if text.is_empty() => Err(Rejection::malformed(field, "must not be empty; leave it out instead")),
+            Some("") => Err(Rejection::malformed(field, "must not be empty; leave it out instead")),
             Some(text) if text.len() > limits.id_bytes => {
                 Err(Rejection::too_large(field, format!("{} bytes are more than the {} allowed", text.len(), limits.id_bytes)))
             }
@@ -290,14 +289,12 @@ fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: 
         ));
     }
     let payload = match rest.payload {
-        Some(payload) => {
-            Json::check(payload.as_str(), limits.payload_bytes, limits.payload_depth).map_err(|error| json_rejection("payload", &error))?
-        }
+        Some(payload) => payload.checked(limits.payload_bytes, limits.payload_depth).map_err(|error| json_rejection("payload", &error))?,
         None => Json::trusted("{}"),
     };
     let mut metadata = rest.metadata;
     trace::enter(&mut metadata, event_id)?;
-    let own_id: Text = Text::from(event_id.to_string());
+    let own_id = || Text::from(&*event_id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     Ok(Event {
         event_id,
         event_type,
@@ -305,12 +302,12 @@ fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: 
         sequence_number: 0,
         part: 0,
         timestamp: rest.timestamp.unwrap_or(now),
-        source_component: id("source_component", Some(source.to_owned()))?.unwrap_or_default(),
-        correlation_id: id("correlation_id", rest.correlation_id)?.unwrap_or(own_id),
-        causation_id: id("causation_id", rest.causation_id)?,
-        workflow_id: id("workflow_id", rest.workflow_id)?,
-        task_id: id("task_id", rest.task_id)?,
-        provider_id: id("provider_id", rest.provider_id)?,
+        source_component: id("source_component", Some(source))?.unwrap_or_default(),
+        correlation_id: id("correlation_id", rest.correlation_id.as_deref())?.unwrap_or_else(own_id),
+        causation_id: id("causation_id", rest.causation_id.as_deref())?,
+        workflow_id: id("workflow_id", rest.workflow_id.as_deref())?,
+        task_id: id("task_id", rest.task_id.as_deref())?,
+        provider_id: id("provider_id", rest.provider_id.as_deref())?,
         severity: rest.severity.unwrap_or_default(),
         payload,
         metadata,
@@ -320,8 +317,14 @@ fn filled(rest: Incoming, source: &str, now: Timestamp, fresh_id: Uuid, limits: 
 
 /// Looks whether a text is JSON within the limits of an event that has its payload in this member; its numbers and texts are read later.
 pub(super) fn check_form(text: &str, payload: &str, limits: &EnvelopeLimits) -> Result<(), Rejection> {
+    check_bounds(text, payload, limits)?;
+    Json::check_form(text, usize::MAX, usize::MAX).map_err(|error| json_rejection("", &error))
+}
+
+/// Looks whether a text is within those limits, if it is JSON.
+fn check_bounds(text: &str, payload: &str, limits: &EnvelopeLimits) -> Result<(), Rejection> {
     let most = limits.payload_bytes + limits.metadata_bytes + (64 << 10);
-    Json::check_form(text, most, limits.payload_depth + 1).map_err(|error| match error {
+    Json::check_bounds(text, most, limits.payload_depth + 1).map_err(|error| match error {
         // Around the payload there is one level; deeper than that is the payload alone.
         JsonError::TooDeep { .. } => json_rejection(payload, &JsonError::TooDeep { limit: limits.payload_depth }),
         error => json_rejection("", &error),
