@@ -206,7 +206,7 @@ impl State {
         for entry in batch.events {
             self.end.sequence += 1;
             let sequence = self.end.sequence;
-            let event = Arc::new(entry.admitted.into_event(sequence, recorded_at));
+            let event = entry.admitted.recorded(sequence, recorded_at);
             self.recent.push(event.event_id, sequence);
             if !entry.decisions.is_empty() {
                 rows.decisions.push((sequence, entry.decisions));

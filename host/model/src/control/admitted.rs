@@ -1,6 +1,8 @@
 //! Admission as a type: what the log appends is an [`Admitted`], and there are three ways to come by one.
 //! A draft from an edge or a plugin needs the chain's [`Passed`], a fact comes out of `decide`, and the host's own components leave a [`Notice`].
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::{
@@ -34,6 +36,11 @@ impl Admitted {
     /// What is to be appended.
     pub fn draft(&self) -> &Draft {
         &self.0
+    }
+
+    /// The event at its place in the log, to be shared.
+    pub fn recorded(self, sequence_number: u64, recorded_at: Timestamp) -> Arc<Event> {
+        self.0.recorded(sequence_number, recorded_at)
     }
 
     /// The event at its place in the log.

@@ -167,7 +167,6 @@ impl Verdict {
     ///
     /// # Errors
     /// The draft, if it is not to be appended.
-    #[expect(clippy::result_large_err, reason = "what comes back is what was handed in")]
     pub fn let_through(&self, draft: Draft) -> Result<Passed, Draft> {
         match self {
             Self::Proceed(None) => Ok(Passed::new(draft)),

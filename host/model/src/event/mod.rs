@@ -180,10 +180,9 @@ impl Event {
     }
 }
 
-/// The same before it is admitted: valid and normalised, but without a place in the log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Draft(Event);
+/// The same before it is admitted: valid and normalised, but without a place in the log. Cloning shares it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft(Arc<Event>);
 
 impl Draft {
     /// What `event` says, as something yet to be recorded.
@@ -191,34 +190,40 @@ impl Draft {
         event.sequence_number = 0;
         event.recorded_at = Timestamp(0);
         event.part = event.narration.parts();
-        Self(event)
+        Self(Arc::new(event))
     }
 
     /// The event this becomes at its place in the log.
-    pub fn into_event(mut self, sequence_number: u64, recorded_at: Timestamp) -> Event {
-        self.0.sequence_number = sequence_number;
-        self.0.recorded_at = recorded_at;
+    pub fn into_event(self, sequence_number: u64, recorded_at: Timestamp) -> Event {
+        Arc::unwrap_or_clone(self.recorded(sequence_number, recorded_at))
+    }
+
+    /// The same, to be shared: nothing is copied unless somebody else still has the draft.
+    pub fn recorded(mut self, sequence_number: u64, recorded_at: Timestamp) -> Arc<Event> {
+        let event = Arc::make_mut(&mut self.0);
+        event.sequence_number = sequence_number;
+        event.recorded_at = recorded_at;
         self.0
     }
 
     /// The same, belonging to a workflow: a command that concerns it.
     #[must_use]
     pub fn of_workflow(mut self, workflow_id: &Text) -> Self {
-        self.0.workflow_id = Some(workflow_id.clone());
+        Arc::make_mut(&mut self.0).workflow_id = Some(workflow_id.clone());
         self
     }
 
     /// The same with one more string beside the payload.
     #[must_use]
     pub fn with_metadata(mut self, key: &str, value: String) -> Self {
-        self.0.metadata.insert(key.to_owned(), value);
+        Arc::make_mut(&mut self.0).metadata.insert(key.to_owned(), value);
         self
     }
 
     /// The same with another payload: a control handler's amendment, or a definition moved into a blob.
     #[must_use]
     pub fn with_payload(mut self, payload: Json) -> Self {
-        self.0.payload = payload;
+        Arc::make_mut(&mut self.0).payload = payload;
         self
     }
 }
