@@ -83,11 +83,10 @@ impl WriteConnection {
     }
 
     fn write_events(&mut self, rows: &Rows) -> rusqlite::Result<()> {
-        let mut insert = self.connection.prepare_cached(rows::INSERT)?;
+        let (many, rest) = rows.events.as_chunks::<{ rows::MANY }>();
+        self.insert(&rows::INSERT_MANY, many.iter().map(|events| &events[..]))?;
+        self.insert(&rows::INSERT, rest.iter().map(std::slice::from_ref))?;
         for event in &rows.events {
-            let type_id = self.types.id(&self.connection, &event.event_type)?;
-            rows::bind(&mut insert, event, type_id)?;
-            insert.raw_execute()?;
             if let Some(full_text) = &mut self.full_text {
                 full_text.put(&self.connection, event)?;
             }
@@ -113,11 +112,27 @@ impl WriteConnection {
         Ok(())
     }
 
+    /// Executes a statement about so many events, for each such number of them.
+    fn insert<'a>(&mut self, sql: &str, executions: impl ExactSizeIterator<Item = &'a [Arc<Event>]>) -> rusqlite::Result<()> {
+        if executions.len() == 0 {
+            return Ok(());
+        }
+        let mut insert = self.connection.prepare_cached(sql)?;
+        for events in executions {
+            for (place, event) in events.iter().enumerate() {
+                let type_id = self.types.id(&self.connection, &event.event_type)?;
+                rows::bind(&mut insert, place, event, type_id)?;
+            }
+            insert.raw_execute()?;
+        }
+        Ok(())
+    }
+
     /// One event, as it is: for a log that is made of another one.
     pub(crate) fn put_event(&mut self, event: &Event) -> rusqlite::Result<()> {
         let type_id = self.types.id(&self.connection, &event.event_type)?;
-        let mut insert = self.connection.prepare_cached(rows::INSERT)?;
-        rows::bind(&mut insert, event, type_id)?;
+        let mut insert = self.connection.prepare_cached(&rows::INSERT)?;
+        rows::bind(&mut insert, 0, event, type_id)?;
         insert.raw_execute().map(drop)
     }
 
