@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use sha2_key::ContentKey;
 use tokio::sync::oneshot;
@@ -88,7 +89,7 @@ enum State {
 
 #[derive(Default)]
 struct Known {
-    states: HashMap<Key, State>,
+    states: HashMap<Key, State, RandomState>,
     /// Contents in the order in which their window ends.
     window: VecDeque<(Timestamp, Key)>,
 }
@@ -159,12 +160,13 @@ impl Claim {
     pub(crate) fn settle(mut self, original: Original, now: Timestamp) {
         self.settled = true;
         let mut known = self.identity.known.lock();
+        // Under way until now: its claim is the only one that ends it.
         let twins = match self.key {
             // The store knows ids from here on.
             Key::Id(_) => known.states.remove(&self.key),
             Key::Content(_) => {
                 known.window.push_back((now, self.key));
-                known.states.insert(self.key, State::Known(original.clone()))
+                known.states.get_mut(&self.key).map(|state| std::mem::replace(state, State::Known(original.clone())))
             }
         };
         drop(known);
@@ -227,7 +229,7 @@ pub(crate) mod sha2_key {
             // Control characters are refused at the door, so that this cannot be part of one.
             text.push('\u{1f}');
         }
-        text.push_str(&event.payload.canonical());
+        event.payload.write_canonical(&mut text);
         half(text.as_bytes())
     }
 

@@ -97,7 +97,8 @@ impl Shared {
             return Answer::stopping();
         }
         if is_command(&at_door.draft) {
-            return self.command(at_door).await;
+            // Apart, so that the future of every other publish, which is copied into its caller's, is not as large as a command's.
+            return Box::pin(self.command(at_door)).await;
         }
         let claim = match self.identify(&at_door).await {
             Ok(claim) => claim,
@@ -275,7 +276,7 @@ impl Shared {
 
 /// What the host itself notes in metadata is not an edge's to say.
 pub(crate) fn without_the_hosts(mut metadata: Metadata) -> Metadata {
-    metadata.retain(|key, _| !HOST_METADATA.contains(&key.as_str()));
+    HOST_METADATA.iter().for_each(|key| drop(metadata.remove(*key)));
     metadata
 }
 

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use foldhash::fast::RandomState;
+
 use Class::{Fact, Narration, Telemetry};
 use Owner::{Command, Engine, Open};
 
@@ -230,7 +232,7 @@ const FILTER_ALIASES: [(&str, &str); 8] = [
     ("WaveCompleted", "wave:completed"),
 ];
 
-static BY_TYPE: LazyLock<HashMap<&'static str, &'static Entry>> =
+static BY_TYPE: LazyLock<HashMap<&'static str, &'static Entry, RandomState>> =
     LazyLock::new(|| ENTRIES.iter().map(|entry| (entry.event_type, entry)).collect());
 
 /// The catalogue's line for a type; `None` for a type that is an application's own.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use rusqlite::{Connection, OptionalExtension};
 use trackside_model::event::{EventType, Filter};
@@ -12,7 +13,7 @@ const REMEMBERED_TYPES: usize = 16_384;
 
 /// The writer's side.
 #[derive(Debug, Default)]
-pub(crate) struct TypeIds(HashMap<EventType, i64>);
+pub(crate) struct TypeIds(HashMap<EventType, i64, RandomState>);
 
 impl TypeIds {
     /// The type's number, given now if it has none.

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
 use uuid::Uuid;
 
 /// Ids remembered besides those that wait for the disk.
@@ -14,12 +15,12 @@ pub(crate) struct RecentIds {
     /// Every event behind this sequence is here.
     floor: u64,
     order: VecDeque<Uuid>,
-    sequences: HashMap<Uuid, u64>,
+    sequences: HashMap<Uuid, u64, RandomState>,
 }
 
 impl RecentIds {
     pub(crate) fn new(floor: u64) -> Self {
-        Self { floor, order: VecDeque::new(), sequences: HashMap::new() }
+        Self { floor, order: VecDeque::new(), sequences: HashMap::default() }
     }
 
     /// Events up to here may be missing.

@@ -38,6 +38,10 @@ use anyhow::{Result, bail};
 
 use crate::report::Figure;
 
+/// The host's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The first argument of the process that compiles components: this program serves as its own.
 const COMPILE: &str = "compile-component";
 

@@ -111,7 +111,8 @@ fn a_store_that_is_too_large_loses_its_oldest() {
     }
     host.until("it has become small", |host| host.engine().store().used_bytes().unwrap() < 450_000);
     let left = numbers(&host);
-    assert!(left.len() > 50 && left.last() == Some(&499) && left.is_sorted(), "{left:?}");
+    // An event and what it takes besides are about a page; the empty tables are about as much as all that are left.
+    assert!(left.len() > 30 && left.last() == Some(&499) && left.is_sorted(), "{left:?}");
 }
 
 #[test]
