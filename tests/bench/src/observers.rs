@@ -17,7 +17,7 @@ use crate::{
     engine::{EmbeddedEngine, caller},
     events,
     host::Host,
-    process::cpu,
+    process::{PROCESS, cpu, us_each},
     publish,
     report::{Figure, Target},
     samples::{Samples, interleave},
@@ -109,7 +109,7 @@ impl Side {
     /// Publishes from one thread that does nothing else, and waits for the observers.
     fn round(&self, count: usize) -> Result<Round> {
         let first = self.published.replace(self.published.get() + count);
-        let process = cpu(libc::CLOCK_PROCESS_CPUTIME_ID)?;
+        let process = cpu(PROCESS)?;
         let engine = self.engine.engine.clone();
         let path = thread::spawn(move || -> Result<Duration> {
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -119,7 +119,7 @@ impl Side {
         });
         let path = path.join().ok().context("the publisher panicked")??;
         self.wait_for_observers()?;
-        let process = cpu(libc::CLOCK_PROCESS_CPUTIME_ID)? - process;
+        let process = cpu(PROCESS)? - process;
         Ok(Round { cpu_us: us_each(process, count), path_us: us_each(path, count) })
     }
 
@@ -153,9 +153,4 @@ async fn appended(publish: impl Future<Output = trackside_engine::Answer>) -> Re
     let answer = publish.await;
     ensure!(answer.outcome == Outcome::Appended, "an event was not appended: {answer:?}");
     Ok(())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]
-fn us_each(time: Duration, count: usize) -> f64 {
-    time.as_secs_f64() * 1e6 / count as f64
 }

@@ -8,6 +8,9 @@ use anyhow::{Context, Result, ensure};
 /// This process, in place of a number.
 pub(crate) const SELF: &str = "self";
 
+/// The clock of this process's processor time, all its threads together.
+pub(crate) const PROCESS: libc::clockid_t = libc::CLOCK_PROCESS_CPUTIME_ID;
+
 /// Processor time so far, of this process or of this thread.
 ///
 /// # Errors
@@ -29,4 +32,10 @@ pub(crate) fn resident_kib(process: &str) -> Result<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel says how much memory is in use")?;
     let kib = line.trim().trim_end_matches(" kB").trim();
     kib.parse().with_context(|| format!("'{kib}' is no number of KiB"))
+}
+
+/// Microseconds of this time that each of so many has.
+#[expect(clippy::cast_precision_loss, reason = "counts of a bench are small")]
+pub(crate) fn us_each(time: Duration, count: usize) -> f64 {
+    time.as_secs_f64() * 1e6 / count as f64
 }

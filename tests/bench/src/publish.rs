@@ -2,7 +2,7 @@
 //! in flight over the sockets of this machine. One at a time is `log`'s.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -21,8 +21,9 @@ use crate::{
     engine::{EmbeddedEngine, caller},
     events,
     host::Host,
+    process::{PROCESS, cpu, us_each},
     report::{Figure, Target},
-    samples::{Side, interleave_all},
+    samples::{Samples, Side, interleave_all},
     sqlite::BareSqlite,
 };
 
@@ -55,11 +56,19 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
     let mut sqlite = BareSqlite::new(host.folder.path())?;
     let engine = EmbeddedEngine::start(&host, &[])?;
     let begun_with = &Cell::new(0);
+    let (published_cpu, bare_cpu) = (RefCell::new(Samples::default()), RefCell::new(Samples::default()));
     let mut publish = || {
         let first = begun_with.replace(begun_with.get() + events_a_round);
-        engine.runtime.block_on(rate(&engine.engine, IN_FLIGHT, first, events_a_round))
+        let begun = cpu(PROCESS)?;
+        let rate = engine.runtime.block_on(rate(&engine.engine, IN_FLIGHT, first, events_a_round))?;
+        published_cpu.borrow_mut().push(us_each(cpu(PROCESS)? - begun, events_a_round));
+        Ok(rate)
     };
-    let mut bare = || bare_rate(&mut sqlite, commits);
+    let mut bare = || {
+        let (rate, cpu) = bare_rate(&mut sqlite, commits)?;
+        bare_cpu.borrow_mut().push(cpu);
+        Ok(rate)
+    };
     let mut beside: Vec<_> =
         brokers.iter_mut().map(|(broker, .., count)| move || broker.rate(IN_FLIGHT, begun_with.get(), *count)).collect();
     let mut sides: Vec<Side<'_>> = vec![&mut publish, &mut bare];
@@ -72,6 +81,7 @@ pub(crate) fn measure(effort: Effort) -> Result<Vec<Figure>> {
             .target(Target::AtLeast(100_000.0)),
         Figure::new("publish_512_vs_sqlite", "events/s", published.clone(), "events/s: bare SQLite, 512 a commit", bare)
             .target(Target::RatioAtLeast(0.8)),
+        Figure::new("publish_512_cpu", "µs", published_cpu.take(), "µs: processor time of an event in bare SQLite", bare_cpu.take()),
     ];
     figures.extend(brokers.iter().zip(samples).map(|((_, name, baseline, least, _), beside)| {
         Figure::new(name, "events/s", published.clone(), baseline, beside).target(Target::RatioAtLeast(*least))
@@ -108,12 +118,13 @@ pub(crate) async fn rate(engine: &Engine, in_flight: usize, first: usize, count:
     Ok(per_second(count, begun))
 }
 
-fn bare_rate(sqlite: &mut BareSqlite, commits: usize) -> Result<f64> {
+/// Events a second, and the microseconds of processor time that one of them takes.
+fn bare_rate(sqlite: &mut BareSqlite, commits: usize) -> Result<(f64, f64)> {
     // What an engine does to make an event of a draft is not what SQLite is measured for.
     let events = (0..commits).map(|commit| batch(commit * IN_FLIGHT)).collect::<Result<Vec<Vec<Event>>>>()?;
-    let begun = Instant::now();
+    let (begun, begun_cpu) = (Instant::now(), cpu(PROCESS)?);
     events.iter().try_for_each(|events| sqlite.commit(events))?;
-    Ok(per_second(commits * IN_FLIGHT, begun))
+    Ok((per_second(commits * IN_FLIGHT, begun), us_each(cpu(PROCESS)? - begun_cpu, commits * IN_FLIGHT)))
 }
 
 fn batch(first: usize) -> Result<Vec<Event>> {
