@@ -18,12 +18,12 @@ use trackside_model::{
 };
 
 use self::round::Round;
-use crate::{engine::Shared, guest_threads::Overloaded, slot::Slot};
+use crate::{engine::Shared, guest_threads::Overloaded, roster::Handlers};
 
 /// What a chain is asked about.
 #[derive(Clone)]
 pub(crate) struct Asking {
-    pub(crate) handlers: Vec<Arc<Slot>>,
+    pub(crate) handlers: Handlers,
     pub(crate) event: Event,
     pub(crate) point: DecisionPoint,
     pub(crate) attempt: u32,
@@ -62,9 +62,10 @@ pub(crate) struct ChainJob {
 
 impl ChainJob {
     /// Whether it gains by company: where a handler has to be asked about one event after the other, events side by side only wait for each
-    /// other.
+    /// other. So they would where conditions are asked first that may take their time.
     pub(crate) fn may_share(&self) -> bool {
-        self.asking.handlers.iter().all(|slot| slot.info().batches)
+        let handlers = &self.asking.handlers;
+        !handlers.is_undecided() && handlers.slots().iter().all(|slot| slot.info().batches)
     }
 }
 

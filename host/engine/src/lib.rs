@@ -10,6 +10,7 @@ mod calls;
 mod chain;
 mod clock;
 mod commands;
+mod conditions;
 mod dead_letters;
 mod definitions;
 mod dispatch;

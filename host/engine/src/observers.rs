@@ -50,6 +50,8 @@ pub(crate) const CURSOR_AGE: Duration = Duration::from_secs(10);
 
 /// How long is waited before what could not be read is read again.
 pub(crate) const RETRY: Duration = Duration::from_millis(500);
+/// How long is waited while too much waits for observers' threads, in milliseconds.
+const OVERLOADED_MS: u64 = 50;
 
 /// Where a reader begins.
 #[derive(Debug)]
@@ -281,8 +283,16 @@ impl Shared {
     }
 
     /// Delivers what is wanted of these events; the pause before the next delivery, if there must be one.
-    async fn deliver(self: &Arc<Self>, slot: &Arc<Slot>, reading: &mut Reading, stretch: &Stretch) -> Option<Duration> {
-        let Some(Wanted { batch, through }) = stretch.wanted(slot, reading.batch.min(most_of(slot))) else {
+    async fn deliver(self: &Arc<Self>, slot: &Arc<Slot>, reading: &mut Reading, stretch: &Arc<Stretch>) -> Option<Duration> {
+        let (of, by, most) = (stretch.clone(), slot.clone(), reading.batch.min(most_of(slot)));
+        let wanted = match self.look_through(&slot.info().observes, move || of.wanted(&by, most)).await {
+            Ok(wanted) => wanted,
+            Err(overloaded) => {
+                tracing::warn!("{overloaded}");
+                return Some(Duration::from_millis(OVERLOADED_MS));
+            }
+        };
+        let Some(Wanted { batch, through }) = wanted else {
             reading.pass_by(stretch.last());
             return None;
         };
@@ -342,7 +352,7 @@ impl Shared {
             Ok(Err(NotCalled::Bypassed(_))) => Delivered::Quarantined(0),
             Err(overloaded) => {
                 tracing::warn!("{overloaded}");
-                Delivered::Quarantined(50)
+                Delivered::Quarantined(OVERLOADED_MS)
             }
         }
     }

@@ -1,11 +1,11 @@
 //! The roster: which plugin versions are in service, who is asked at which decision point, who offers which method.
 //! An immutable snapshot, swapped in one step; loading plugins is the plugin host's, calling them `calls`'.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use trackside_model::{
     control::DecisionPoint,
-    event::{Event, EventType, Filter, Pattern, Text, TypeIndex},
+    event::{Condition, Event, EventType, Filter, Pattern, QUICK_STEPS, Sight, Text, TypeIndex},
     ports::Guest,
     workflow::{Points, Provider},
 };
@@ -29,6 +29,46 @@ pub(crate) struct Roster {
     filters: Vec<Filter>,
     index: TypeIndex,
     point_types: Vec<(DecisionPoint, EventType)>,
+}
+
+/// Who is to be asked about an event, in the order of the chain.
+#[derive(Clone, Default)]
+pub(crate) struct Handlers {
+    slots: Vec<Arc<Slot>>,
+    /// Places among them, ascending, of those whose condition has not been asked: that may take longer than others can wait for the thread of
+    /// whoever wants to know.
+    undecided: Vec<(usize, Condition)>,
+}
+
+impl Handlers {
+    /// Whether nobody is to be asked, whatever conditions say.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Those that are in question.
+    pub(crate) fn slots(&self) -> &[Arc<Slot>] {
+        &self.slots
+    }
+
+    /// Whether a condition has still to be asked.
+    pub(crate) fn is_undecided(&self) -> bool {
+        !self.undecided.is_empty()
+    }
+
+    /// Asks what has not been asked, until the budget is spent: after that a condition counts as one that holds, and its handler's turn says what
+    /// becomes of the event. Blocks: for guest threads only.
+    pub(crate) fn decided(self, event: &Event, deadline: Instant) -> Vec<Arc<Slot>> {
+        let Self { slots, undecided } = self;
+        if undecided.is_empty() {
+            return slots;
+        }
+        let sight = Sight::of(event);
+        let does_not_hold = |when: &Condition| Instant::now() < deadline && !when.holds_in(&sight);
+        let passed_over: Vec<usize> = undecided.iter().filter(|(_, when)| does_not_hold(when)).map(|(place, _)| *place).collect();
+        let all = slots.into_iter().enumerate();
+        all.filter(|(place, _)| passed_over.binary_search(place).is_err()).map(|(_, slot)| slot).collect()
+    }
 }
 
 impl Roster {
@@ -65,11 +105,25 @@ impl Roster {
         self.slots.values()
     }
 
-    /// The handlers to be asked about this event, in order. At a workflow's point the event has the point's type.
-    pub(crate) fn handlers(&self, event: &Event) -> Vec<Arc<Slot>> {
-        let matching = self.index.matching(&event.event_type);
-        let matching = matching.iter().map(|&place| place as usize);
-        matching.filter(|&place| self.filters[place].matches_rest(event)).map(|place| self.control[place].clone()).collect()
+    /// The handlers to be asked about this event. At a workflow's point the event has the point's type. Few steps are spent on conditions here.
+    pub(crate) fn handlers(&self, event: &Event) -> Handlers {
+        let (sight, mut left) = (Sight::of(event), QUICK_STEPS);
+        let mut handlers = Handlers::default();
+        for place in self.index.matching(&event.event_type).iter().map(|&place| place as usize) {
+            let filter = &self.filters[place];
+            if !filter.matches_envelope(event) {
+                continue;
+            }
+            if let Some(when) = &filter.when {
+                match when.holds_within(&sight, &mut left) {
+                    Some(true) => {}
+                    Some(false) => continue,
+                    None => handlers.undecided.push((handlers.slots.len(), when.clone())),
+                }
+            }
+            handlers.slots.push(self.control[place].clone());
+        }
+        handlers
     }
 
     /// The workflow's points at which somebody may want to be asked.

@@ -85,16 +85,17 @@ impl Stretch {
         self.events.last().map_or(self.after, |event| event.sequence_number)
     }
 
-    /// Gives each event that a filter asks for, narration too if it names that.
-    pub(crate) fn each(&self, filter: &Filter, mut take: impl FnMut(Arc<Event>)) {
-        let narrated = filter.names_narration();
+    /// The events that a filter asks for, narration too if it names that.
+    pub(crate) fn all(&self, filter: &Filter) -> Vec<Arc<Event>> {
+        let (narrated, mut wanted) = (filter.names_narration(), Vec::new());
         for event in &self.events {
             if narrated && event.narration.parts() > 0 {
-                event.expand().filter(|event| filter.matches(event)).for_each(|event| take(Arc::new(event)));
+                wanted.extend(event.expand().filter(|event| filter.matches(event)).map(Arc::new));
             } else if filter.matches(event) {
-                take(event.clone());
+                wanted.push(event.clone());
             }
         }
+        wanted
     }
 
     /// The events, and the narration, that an observer's filter asks for, at most this many, and of no more bytes than its operator lets a call

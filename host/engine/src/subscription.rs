@@ -1,7 +1,7 @@
 //! A reader of the log: everything behind a position that passes a filter, in order, and then what comes. At the head it waits where
 //! `dispatch` serves it; behind the head it reads the log, which is the truth.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::watch;
 use trackside_model::{
@@ -10,7 +10,10 @@ use trackside_model::{
 };
 use trackside_store::{ReadError, Store};
 
-use crate::dispatch::{Dispatch, Frame, Served, Taken};
+use crate::{
+    conditions::Spell,
+    dispatch::{Dispatch, Frame, Served, Taken},
+};
 
 /// Events read at a time.
 const PAGE_EVENTS: usize = 512;
@@ -47,12 +50,21 @@ pub enum Told {
     },
 }
 
-/// A page of the log, as a reader wants it.
+/// A page of the log, as a reader wants it but for its condition in CEL.
 struct Page {
     /// What retention has taken of it.
     gaps: Vec<Gap>,
-    wanted: Vec<Arc<Frame>>,
+    frames: VecDeque<Arc<Frame>>,
     /// How far it goes.
+    through: Position,
+}
+
+/// What the condition in CEL is asked about, one event after the other.
+#[derive(Debug)]
+struct Asked {
+    frames: VecDeque<Arc<Frame>>,
+    wanted: Vec<Arc<Frame>>,
+    /// How far the reader has come with it.
     through: Position,
 }
 
@@ -65,19 +77,21 @@ pub struct Subscription {
     cursor: Position,
     durable: watch::Receiver<u64>,
     seat: Option<Taken>,
-    /// Events behind gaps that it has been told of, and how far it has come with them.
-    behind_gaps: Option<(Vec<Arc<Frame>>, Position)>,
+    /// Events that it has not been told of yet.
+    asked: Option<Asked>,
+    spell: Spell,
 }
 
 impl Subscription {
     pub(crate) fn new(store: Store, dispatch: Arc<Dispatch>, reading: Reading) -> Self {
         let durable = store.watch_durable();
-        Self { store, dispatch, cursor: reading.after, reading, durable, seat: None, behind_gaps: None }
+        Self { store, dispatch, cursor: reading.after, reading, durable, seat: None, asked: None, spell: Spell::default() }
     }
 
     /// How far it has come: behind what it does not want, too.
     pub fn position(&self) -> Position {
-        self.seat.as_ref().and_then(Taken::passed).map_or(self.cursor, |passed| passed.max(self.cursor))
+        let seat = self.seat.as_ref().filter(|_| self.asked.is_none());
+        seat.and_then(Taken::passed).map_or(self.cursor, |passed| passed.max(self.cursor))
     }
 
     /// The next thing that it is to be told. Waits for it; cancelling the wait loses nothing.
@@ -86,46 +100,57 @@ impl Subscription {
     /// [`ReadError`] if the log cannot be read.
     pub async fn next(&mut self) -> Result<Told, ReadError> {
         loop {
-            if let Some((frames, cursor)) = self.behind_gaps.take() {
-                self.cursor = cursor;
-                if !frames.is_empty() {
-                    return Ok(Told::Events(frames));
-                }
+            let wanted = self.wanted().await;
+            if !wanted.is_empty() {
+                return Ok(Told::Events(wanted));
             }
-            let frames = match &self.seat {
+            match &self.seat {
                 Some(taken) => match taken.seat.served().await {
-                    Served::Frames(frames) => self.wanted_of(frames),
-                    Served::Over => {
-                        self.seat = None;
-                        continue;
+                    Served::Frames(frames) => {
+                        let through = frames.last().map_or(self.cursor, |last| last.position());
+                        self.asked = Some(Asked { frames: frames.into(), wanted: Vec::new(), through });
                     }
+                    Served::Over => self.seat = None,
                 },
                 None => {
                     if let Some(missed) = self.skip() {
                         return Ok(missed);
                     }
                     match self.read()? {
-                        None => {
-                            self.at_head().await;
-                            continue;
-                        }
-                        Some(page) if page.gaps.is_empty() => {
-                            self.cursor = page.through;
-                            page.wanted
-                        }
-                        Some(Page { gaps, wanted, through }) => {
-                            self.behind_gaps = Some((wanted, through));
-                            return Ok(Told::Trimmed(gaps));
+                        None => self.at_head().await,
+                        Some(Page { gaps, frames, through }) => {
+                            let nothing = frames.is_empty();
+                            self.asked = Some(Asked { frames, wanted: Vec::new(), through });
+                            if !gaps.is_empty() {
+                                return Ok(Told::Trimmed(gaps));
+                            }
+                            if nothing {
+                                // It was looked through on a thread that others wait for.
+                                tokio::task::yield_now().await;
+                            }
                         }
                     }
                 }
-            };
-            if !frames.is_empty() {
-                return Ok(Told::Events(frames));
             }
-            // A page that nobody wanted was looked through on a thread that others wait for.
-            tokio::task::yield_now().await;
         }
+    }
+
+    /// What the condition in CEL leaves of the events at hand; with it, they are behind the reader.
+    async fn wanted(&mut self) -> Vec<Arc<Frame>> {
+        let Some(asked) = &mut self.asked else { return Vec::new() };
+        match &self.reading.filter.when {
+            None => asked.wanted.extend(asked.frames.drain(..)),
+            Some(when) => {
+                while let Some(frame) = asked.frames.front() {
+                    let holds = self.dispatch.conditions.holds(when, frame.event(), &mut self.spell).await;
+                    let frame = asked.frames.pop_front();
+                    asked.wanted.extend(frame.filter(|_| holds));
+                }
+            }
+        }
+        let Some(Asked { wanted, through, .. }) = self.asked.take() else { return Vec::new() };
+        self.cursor = through;
+        wanted
     }
 
     /// The next events alone, for who does not fall behind.
@@ -177,27 +202,18 @@ impl Subscription {
             }
             next = event.sequence_number + 1;
         }
-        let mut wanted = Vec::new();
+        let mut frames = VecDeque::new();
         let filter = &self.reading.filter;
+        let may_be_wanted =
+            |event: &Event| event.position() > self.cursor && filter.matches_type(&event.event_type) && filter.matches_envelope(event);
         for event in &events {
             if self.reading.narration && event.narration.parts() > 0 {
-                let parts = event.expand().filter(|event| event.position() > self.cursor && filter.matches(event));
-                wanted.extend(parts.map(|event| Frame::new(Arc::new(event))));
-            } else if event.position() > self.cursor && filter.matches(event) {
-                wanted.push(Frame::new(event.clone()));
+                let parts = event.expand().filter(|event| may_be_wanted(event));
+                frames.extend(parts.map(|event| Frame::new(Arc::new(event))));
+            } else if may_be_wanted(event) {
+                frames.push_back(Frame::new(event.clone()));
             }
         }
-        Ok(Some(Page { gaps, wanted, through: self.cursor.max(Position::end_of(last)) }))
-    }
-
-    /// Goes on behind what lay at its seat.
-    fn wanted_of(&mut self, mut frames: Vec<Arc<Frame>>) -> Vec<Arc<Frame>> {
-        if let Some(last) = frames.last() {
-            self.cursor = last.position();
-        }
-        if let Some(when) = &self.reading.filter.when {
-            frames.retain(|frame| when.holds(frame.event()));
-        }
-        frames
+        Ok(Some(Page { gaps, frames, through: self.cursor.max(Position::end_of(last)) }))
     }
 }

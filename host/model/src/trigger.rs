@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 use serde::Serialize;
 
 use crate::{
-    event::{Event, Filter, Text},
+    event::{Event, Filter, Position, Text},
     time::Timestamp,
 };
 
@@ -80,9 +80,9 @@ impl Gathering {
         self.waiting.is_empty()
     }
 
-    /// The sequence of the first event that waits.
-    pub fn first(&self) -> Option<u64> {
-        self.waiting.front().map(|event| event.sequence_number)
+    /// Where the first event that waits stands.
+    pub fn first(&self) -> Option<Position> {
+        self.waiting.front().map(|event| event.position())
     }
 
     /// Whether as many wait as one start can have: the log can wait with more.

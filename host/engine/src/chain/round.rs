@@ -127,8 +127,10 @@ impl Round {
 
     fn join(&mut self, asking: Asking, tell: Tell, budget: Duration) {
         let Asking { handlers, event, point, attempt, elapsed_ms, origin, principal, asked_at } = asking;
+        let deadline = asked_at + budget;
+        let handlers = handlers.decided(&event, deadline);
         let subject = Arc::new(Subject::owned(event, principal));
-        let member = Member { subject, outboxes: Vec::new(), attempt, elapsed_ms, origin, asked_at, deadline: asked_at + budget, tell };
+        let member = Member { subject, outboxes: Vec::new(), attempt, elapsed_ms, origin, asked_at, deadline, tell };
         let same = |cohort: &&mut Cohort| {
             let mut pairs = cohort.handlers.iter().zip(&handlers);
             cohort.point == point && cohort.handlers.len() == handlers.len() && pairs.all(|(one, other)| Arc::ptr_eq(one, other))

@@ -18,7 +18,7 @@ use trackside_store::Store;
 pub use self::frame::Frame;
 use self::index::Index;
 pub(crate) use self::seat::{Seat, Served};
-use crate::tasks::Stopping;
+use crate::{conditions::Conditions, tasks::Stopping};
 
 /// Events looked at before the lock is let go.
 const PAGE_EVENTS: usize = 512;
@@ -31,6 +31,8 @@ pub(crate) struct Dispatch {
     seats: Mutex<Seats>,
     /// Somebody has sat down where nobody sat.
     first: Notify,
+    /// Where readers ask what seats do not look at.
+    pub(crate) conditions: Conditions,
 }
 
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 
 mod batches;
 mod commands;
+mod conditions;
 mod dead_letters;
 mod live;
 mod native;

@@ -10,6 +10,8 @@ use trackside_model::{
     trigger::Trigger,
 };
 
+use trackside_store::{Batch, Flush, Store, StoreOptions};
+
 use crate::support::*;
 
 fn trigger(method: &str, types_of: &[&str]) -> Trigger {
@@ -103,6 +105,39 @@ fn each_event_starts_once_wherever_the_host_ends() {
         started.sort_by_key(Value::to_string);
         assert_eq!(started, [json!(0), json!(1), json!(2), json!(3), json!(4)]);
     }
+}
+
+#[test]
+fn one_that_stands_inside_of_a_facts_narration_goes_on_there() {
+    let trigger = || Trigger {
+        filter: Filter { task_ids: Some(vec!["watched".to_owned()]), ..types(&["assignment:*"]) },
+        batch_max: 3,
+        ..trigger("clerk/note", &[])
+    };
+    let seen = Seen::default();
+    let host = Host::with([noting(&seen, Vec::new())]);
+    let workflow = host.submit("name: w\ntasks:\n  - {id: watched, method: clerk/note}\n");
+    host.ended(&workflow);
+    let told = |host: &Host| -> Vec<String> {
+        let submits = host.of_type("workflow:submit").into_iter().map(|event| event.payload.to_value()["input"]["events"].clone());
+        let events: Vec<Value> = submits.flat_map(|events| events.as_array().cloned().unwrap_or_default()).collect();
+        events.iter().map(|event| format!("{}.{}", event["sequence_number"], event["part"].as_u64().unwrap_or(0))).collect()
+    };
+    let facts = host.events();
+    let narrated = facts.iter().flat_map(|fact| fact.expand().collect::<Vec<_>>());
+    let wanted: Vec<_> = narrated.filter(|event| trigger().filter.matches(event)).map(|event| event.position()).collect();
+    assert!(wanted.len() > 3, "{wanted:?}");
+    let cursor = |position| Batch { cursors: vec![("trigger/clerk/clerk/note".to_owned(), position)], ..Batch::default() };
+    // As if the host had ended between two starts.
+    let dir = host.stop();
+    let store = Store::open(StoreOptions::new(dir.path()), trackside_engine::now).unwrap();
+    store.append(cursor(wanted[1]), Flush::Now).unwrap().ticket.wait().unwrap();
+    store.close().unwrap();
+    drop(store);
+    let host = Host::over(dir, options(), |_| vec![noting(&seen, vec![trigger()])]);
+    let rest: Vec<String> = wanted[2..].iter().map(ToString::to_string).collect();
+    host.until("the rest of it is told", |host| told(host).len() >= rest.len());
+    assert_eq!(told(&host), rest);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Conditions: CEL over an event's envelope and payload. Read once, with every name looked up; evaluated in bounded time.
-//! Which of a filter's conditions must hold is `filter`'s.
+//! Conditions: CEL over an event's envelope and payload. Read once, with every name looked up; evaluated in bounded time, and at once only where
+//! that takes few steps. Which of a filter's conditions must hold is `filter`'s; where one may take its time is the asker's to know.
 
 mod names;
 mod seen;
@@ -10,6 +10,7 @@ use cel::{Context, Env, Program, Value};
 use serde::{Deserialize, Serialize};
 
 use self::names::Uses;
+pub use self::seen::Sight;
 use super::Event;
 
 /// Bytes of a condition's text at most.
@@ -18,6 +19,11 @@ pub const CONDITION_BYTES: usize = 2_048;
 pub const CONDITION_PAYLOAD_BYTES: usize = 256 << 10;
 /// Steps of a condition on one event at most: its parts, each as often as the loops around it go round, and the texts that they copy and look at.
 pub const CONDITION_STEPS: u64 = 20_000;
+
+/// Steps that all conditions on one event may take together on a thread that others wait for.
+pub const QUICK_STEPS: u64 = 500;
+/// Bytes of a payload that is looked into on such a thread.
+pub const QUICK_PAYLOAD_BYTES: usize = 4 << 10;
 
 /// What a condition is written about.
 const EVENT: &str = "event";
@@ -86,18 +92,42 @@ impl Condition {
         Ok(Self(Arc::new(Read { text: text.to_owned(), program, uses })))
     }
 
-    /// Whether it holds for this event.
+    /// Whether it holds for this event. It may take its time: tens of milliseconds on a large payload.
     pub fn holds(&self, event: &Event) -> bool {
+        self.holds_in(&Sight::of(event))
+    }
+
+    /// The same for one of several conditions on an event, which is read once for all of them.
+    pub fn holds_in(&self, sight: &Sight<'_>) -> bool {
+        let uses = &self.0.uses;
+        if uses.field("payload") && sight.payload_bytes() > CONDITION_PAYLOAD_BYTES {
+            return true;
+        }
+        uses.steps(&sight.weight(uses)) > CONDITION_STEPS || self.executed(sight)
+    }
+
+    /// The same where it takes no more steps than are left, which are taken off. `None`: it may take its time, and nothing was evaluated.
+    pub fn holds_within(&self, sight: &Sight<'_>, left: &mut u64) -> Option<bool> {
+        let uses = &self.0.uses;
+        if uses.field("payload") && !sight.is_read() {
+            match sight.payload_bytes() {
+                bytes if bytes > CONDITION_PAYLOAD_BYTES => return Some(true),
+                bytes if bytes > QUICK_PAYLOAD_BYTES => return None,
+                _ => {}
+            }
+        }
+        let steps = uses.steps(&sight.weight(uses));
+        if steps > CONDITION_STEPS {
+            return Some(true);
+        }
+        *left = left.checked_sub(steps)?;
+        Some(self.executed(sight))
+    }
+
+    fn executed(&self, sight: &Sight<'_>) -> bool {
         let Read { program, uses, .. } = &*self.0;
-        if uses.field("payload") && event.payload.as_str().len() > CONDITION_PAYLOAD_BYTES {
-            return true;
-        }
-        let (seen, weight) = seen::of(event, uses);
-        if uses.steps(&weight) > CONDITION_STEPS {
-            return true;
-        }
         let mut context = Context::with_env(Arc::clone(&ENV));
-        context.add_variable_from_value(EVENT, seen);
+        context.add_variable_from_value(EVENT, sight.seen(uses));
         matches!(program.execute(&context), Ok(Value::Bool(true)))
     }
 

@@ -144,8 +144,13 @@ impl Filter {
         self.event_types.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(event_type)))
     }
 
-    /// Whether all conditions but the one on the type hold.
+    /// Whether all conditions but the one on the type hold. With one in CEL that may take its time: [`Condition::holds`].
     pub fn matches_rest(&self, event: &Event) -> bool {
+        self.matches_envelope(event) && self.when.as_ref().is_none_or(|condition| condition.holds(event))
+    }
+
+    /// Whether all conditions hold but the one on the type and the one in CEL.
+    pub fn matches_envelope(&self, event: &Event) -> bool {
         let listed = |list: &Option<Vec<String>>, value: Option<&str>| {
             list.as_ref().is_none_or(|list| value.is_some_and(|value| list.iter().any(|item| item == value)))
         };
@@ -155,7 +160,6 @@ impl Filter {
             && listed(&self.workflow_ids, event.workflow_id.as_deref())
             && listed(&self.task_ids, event.task_id.as_deref())
             && listed(&self.provider_ids, event.provider_id.as_deref())
-            && self.when.as_ref().is_none_or(|condition| condition.holds(event))
     }
 
     /// Whether all conditions hold.

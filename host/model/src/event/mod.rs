@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::{
-    condition::{CONDITION_BYTES, CONDITION_PAYLOAD_BYTES, CONDITION_STEPS, Condition, ConditionError},
+    condition::{
+        CONDITION_BYTES, CONDITION_PAYLOAD_BYTES, CONDITION_STEPS, Condition, ConditionError, QUICK_PAYLOAD_BYTES, QUICK_STEPS, Sight,
+    },
     event_type::{EventType, EventTypeError, MAX_EVENT_TYPE_BYTES},
     filter::{Filter, FilterError, Pattern},
     incoming::{DRAFT_FIELDS, EnvelopeLimits, Incoming, Rejection, RejectionKind},

@@ -154,3 +154,31 @@ fn it_is_its_text() {
     assert_eq!(serde_json::to_value(&condition).unwrap(), json!("event.part == 0"));
     assert!(serde_json::from_value::<Condition>(json!("part == 0")).unwrap_err().to_string().contains("there is no 'part'"));
 }
+
+#[test]
+fn on_a_thread_that_others_wait_for_it_takes_few_steps_or_none() {
+    let condition = |text: &str| Condition::parse(text).unwrap();
+    let within = |text: &str, event: &Event, left: u64| {
+        let mut left = left;
+        (condition(text).holds_within(&Sight::of(event), &mut left), left)
+    };
+    let small = event(json!({"items": [1, 2, 3]}));
+    let (holds, left) = within("event.payload.items.exists(item, item == 3)", &small, QUICK_STEPS);
+    assert_eq!(holds, Some(true));
+    assert!(left < QUICK_STEPS && left > QUICK_STEPS / 2, "{left} are left");
+    assert_eq!(within("event.payload.items.exists(item, item == 4)", &small, QUICK_STEPS).0, Some(false));
+    // What the conditions before it have spent is spent.
+    assert_eq!(within("event.payload.items.exists(item, item == 3)", &small, 1), (None, 1));
+    let many = event(json!(vec![0; 1_000]));
+    assert_eq!(within("event.payload.exists(item, item == 3)", &many, QUICK_STEPS), (None, QUICK_STEPS));
+    // A payload is read for the first condition that looks at it, unless that is long; what does not look at it can be said.
+    let long = event(json!({"text": "x".repeat(QUICK_PAYLOAD_BYTES)}));
+    assert_eq!(within("event.payload.text == 'x'", &long, u64::MAX).0, None);
+    let sight = Sight::of(&long);
+    assert!(!condition("event.payload.text == 'x'").holds_in(&sight));
+    assert_eq!(condition("event.payload.text == 'x'").holds_within(&sight, &mut u64::MAX.clone()), Some(false));
+    assert_eq!(within("event.severity == 'warning'", &long, QUICK_STEPS).0, Some(true));
+    // What is never looked into needs no time.
+    let large = event(json!("x".repeat(CONDITION_PAYLOAD_BYTES)));
+    assert_eq!(within("event.payload == 'y'", &large, 0), (Some(true), 0));
+}
