@@ -784,6 +784,13 @@ fn hosts_that_do_not_start() {
     );
     start(
         &fresh,
+        &[("TRACKSIDE_EVENTS_ALIASES", "Done=order:placed, Go=workflow:submit")],
+        expect![[r#"
+        1 error: TRACKSIDE_EVENTS_ALIASES: events.aliases: 'Go=workflow:submit': 'workflow:submit' is a command, or the host's own to tell: nothing else may stand for it
+    "#]],
+    );
+    start(
+        &fresh,
         &[("TRACKSIDE_HTTP_REQUIRE_TOKENS", "perhaps")],
         expect![[r#"
         1 error: TRACKSIDE_HTTP_REQUIRE_TOKENS: http.require_tokens: expected true or false, found 'perhaps'

@@ -344,6 +344,19 @@ fn the_decision_record_says_who_looked_and_what_each_said() {
 }
 
 #[test]
+fn an_operator_has_types_known_by_other_names() {
+    let site = Site::new();
+    let host = site.start_with(|command| command.env("TRACKSIDE_EVENTS_ALIASES", "Done=order:placed"));
+    let named = |number| event("Done", number);
+    host.publish(&named(1)).expect(201);
+    let send = |query: &str, media: &str, body: String| host.send("POST", &format!("/v1/events{query}"), &[("Content-Type", media)], body);
+    send("", "application/json", json!([named(2)]).to_string()).expect(200);
+    send("?atomic=true", "application/json", json!([named(3), named(4)]).to_string()).expect(201);
+    send("", "application/x-ndjson", format!("{}\n", named(5)));
+    assert_eq!(numbers(&host.events("type=order:placed")), [1, 2, 3, 4, 5]);
+}
+
+#[test]
 fn a_trace_shows_what_followed_from_what() {
     let site = Site::new();
     site.shipped(&["sim"]);

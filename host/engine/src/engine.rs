@@ -263,6 +263,11 @@ impl Engine {
         self.shared.roster.load().all().map(|slot| slot.status()).collect()
     }
 
+    /// Puts the type in place of a name that the operator has it known by, as a publish does.
+    pub fn name_as_in_the_log(&self, incoming: &mut Incoming) {
+        self.shared.name_as_in_the_log(incoming);
+    }
+
     /// Publishes one event: the answer comes when it is durable, or when it is clear that it will not be.
     pub async fn publish(&self, incoming: Incoming, caller: Caller) -> Answer {
         self.shared.publish(incoming, caller).await

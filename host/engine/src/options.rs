@@ -1,7 +1,10 @@
 //! The engine's knobs and limits, each with its name and default.
 //! Where they come from (file, environment, flags) is the server's.
 
-use trackside_model::{event::EnvelopeLimits, rate::Rate};
+use trackside_model::{
+    event::{Aliases, EnvelopeLimits},
+    rate::Rate,
+};
 use trackside_store::RetentionRule;
 
 /// How the engine runs.
@@ -25,6 +28,8 @@ pub struct EngineOptions {
     pub observer_deliveries: u32,
     /// Bounds on what an edge may send.
     pub envelope: EnvelopeLimits,
+    /// Types by other names that publishers use for them.
+    pub aliases: Aliases,
     /// Milliseconds in which two events of the same content from an edge are one; 0: never.
     pub dedup_window_ms: u64,
     /// Contents remembered for that at most; past it the oldest is forgotten.
@@ -57,6 +62,7 @@ impl Default for EngineOptions {
             observer_batch: 512,
             observer_deliveries: 5,
             envelope: EnvelopeLimits::default(),
+            aliases: Aliases::default(),
             dedup_window_ms: 60_000,
             dedup_entries: 100_000,
             most_hops: 8,

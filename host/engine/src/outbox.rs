@@ -231,7 +231,7 @@ impl Shared {
         let mut metadata = publish.metadata;
         metadata.insert(HOPS.to_owned(), row.hops.to_string());
         let text = |text: &Option<Text>| text.as_deref().map(str::to_owned);
-        let incoming = Incoming {
+        let mut incoming = Incoming {
             event_id: Some(publish.event_id),
             event_type: publish.event_type,
             timestamp: publish.timestamp,
@@ -246,6 +246,7 @@ impl Shared {
             metadata,
             expected_sequence: None,
         };
+        self.name_as_in_the_log(&mut incoming);
         let limits = limits_of(&incoming.event_type, &self.options.envelope);
         let draft = match incoming.into_plugin_draft(&row.plugin, clock::now(), publish.event_id, &limits) {
             Ok(draft) => draft,

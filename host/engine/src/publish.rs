@@ -76,6 +76,7 @@ impl Shared {
     /// Normalises and checks.
     pub(crate) fn admit(&self, mut incoming: Incoming, caller: Caller) -> Result<AtDoor, Rejection> {
         incoming.metadata = without_the_hosts(incoming.metadata);
+        self.name_as_in_the_log(&mut incoming);
         let (given_id, given_correlation) = (incoming.event_id, incoming.correlation_id.is_some());
         let expected = incoming.expected_sequence;
         if self.roster.load().get(&incoming.source_component).is_some() {
@@ -89,6 +90,13 @@ impl Shared {
         };
         let expected = expected.map(|sequence| Expected { line: line(), sequence });
         Ok(AtDoor { draft, given_id, given_correlation, caller, expected, outbox_row: None, hops: 0, content: OnceLock::new() })
+    }
+
+    /// Puts the type in place of a name that the operator has it known by.
+    pub(crate) fn name_as_in_the_log(&self, incoming: &mut Incoming) {
+        if let Some(event_type) = self.options.aliases.of(&incoming.event_type) {
+            incoming.event_type = event_type.to_string();
+        }
     }
 
     /// Identity → chain → append; the answer goes out after the commit.

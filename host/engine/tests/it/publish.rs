@@ -522,3 +522,17 @@ fn a_chain_is_run_again_when_what_it_read_has_changed() {
     assert_eq!((answer.outcome, calls.load(SeqCst)), (Outcome::Busy, 4), "three times more, at most: {answer:?}");
     assert_eq!(host.count("order:placed"), 0);
 }
+
+#[test]
+fn names_that_the_operator_has_a_type_known_by_are_brought_into_form_first() {
+    let options = EngineOptions { aliases: "Done=order:placed, NodeStarted=node:begun".parse().unwrap(), ..options() };
+    let forwarding = Scripted::observer("forwarding", types(&["order:*"]), |events, _| {
+        events.iter().fold(taken(), |report, event| report.publishing(event.event_id, "NodeStarted", &json!({})))
+    });
+    let host = Host::tuned(options, [forwarding]);
+    let answer = host.publish(incoming("Done", &json!({"n": 1})));
+    assert_eq!(answer.outcome, Outcome::Appended, "one word alone, which is no type: {answer:?}");
+    assert_eq!(host.publish(order(1)).outcome, Outcome::Duplicate, "it is the same event by any of its names");
+    host.until_told("node:begun", 1);
+    assert_eq!(host.publish(incoming("Finished", &json!({}))).outcome, Outcome::Refused);
+}

@@ -1,6 +1,7 @@
 //! The event envelope: the one shape of every fact, from any edge to the log and back.
 //! What an edge may send is `incoming`'s; which types exist is the catalogue's.
 
+mod aliases;
 pub mod cloud_event;
 mod condition;
 mod event_type;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::{
+    aliases::{AliasError, Aliases, MOST_ALIASES},
     condition::{
         CONDITION_BYTES, CONDITION_PAYLOAD_BYTES, CONDITION_STEPS, Condition, ConditionError, QUICK_PAYLOAD_BYTES, QUICK_STEPS, Sight,
     },

@@ -148,6 +148,11 @@ pub(super) const KEYS: &[Key] = &[
     number("events", "payload_depth", "levels", 1, 120, "Deepest nesting of a payload. Deeper ones answer 413."),
     number("events", "id_bytes", "bytes", 36, 64 << 10, "Longest id or source name. Longer ones answer 413."),
     number("events", "metadata_bytes", "bytes", 0, 16 << 20, "Most metadata of one event, keys and values together. More answers 413."),
+    text(
+        "events",
+        "aliases",
+        "Types by other names that publishers use, as in \"TrainingDone=training:completed, shop.order=order:placed\"; empty for none.",
+    ),
     number("engine", "publish_slots", "events", 1, 1_000_000, "Publishes under way at a time. More are answered busy (429)."),
     number(
         "engine",

@@ -151,6 +151,7 @@ pub struct Events {
     pub payload_depth: usize,
     pub id_bytes: usize,
     pub metadata_bytes: usize,
+    pub aliases: String,
 }
 
 /// `[engine]`.
@@ -296,6 +297,7 @@ impl Default for Events {
             payload_depth: limits.payload_depth,
             id_bytes: limits.id_bytes,
             metadata_bytes: limits.metadata_bytes,
+            aliases: String::new(),
         }
     }
 }
@@ -372,6 +374,7 @@ impl Config {
             observer_batch: self.engine.observer_batch,
             observer_deliveries: self.engine.observer_deliveries,
             envelope: self.envelope_limits(),
+            aliases: self.events.aliases.parse().unwrap_or_default(),
             dedup_window_ms: self.dedup.window_secs.saturating_mul(1_000),
             dedup_entries: self.dedup.entries,
             most_hops: self.engine.most_hops,

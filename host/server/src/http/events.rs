@@ -168,6 +168,7 @@ fn read_array(api: &Api, envelope: &Envelope, reads: Reads, text: &str) -> Resul
         let mut incoming = reads(event.get(), &api.envelope_limits).map_err(at)?;
         envelope.may(&incoming)?;
         envelope.complete(&mut incoming, place);
+        api.engine.name_as_in_the_log(&mut incoming);
         incoming.clone().into_draft(now, Uuid::nil(), &api.envelope_limits).map_err(at)?;
         all.push(incoming);
     }
