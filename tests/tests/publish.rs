@@ -387,6 +387,13 @@ fn a_trace_shows_what_followed_from_what() {
     for expected in [&format!("correlation {id}: "), "└─ workflow:submit", "│  └─ task:completed"] {
         assert!(text.contains(expected), "'{expected}' is missing in\n{text}");
     }
+    // What is not shown is said, for people and for programs.
+    let cut = host.cli(&["events", "trace", &id, "--most", "3", "--explain", "1"]).ok();
+    let (said, lines) = ("… what was decided is shown of the first 1 events: --explain N shows it of more", cut.lines().count());
+    assert!(cut.contains(said) && cut.ends_with("… and more: the first 3 events are shown; --most N shows more\n") && lines == 6, "{cut}");
+    let cut = host.cli(&["events", "trace", &id, "--most", "3", "--explain", "1", "--json"]).json();
+    assert_eq!((&cut["complete"], &cut["explained"], cut["events"].as_array().map(Vec::len)), (&json!(false), &json!(1), Some(3)));
+    assert_eq!(traced["explained"].as_u64(), traced["events"].as_array().map(|events| events.len() as u64));
     let unknown = host.cli(&["events", "trace", "nobody"]);
     assert!(unknown.code == 1 && unknown.stderr.contains("the log has no event, correlation or workflow 'nobody'"), "{unknown}");
     assert_eq!(host.stop(), 0);

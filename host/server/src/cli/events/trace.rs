@@ -18,10 +18,10 @@ use crate::{
     trace::{Traced, tree},
 };
 
-/// Events of a tree at most.
-const MOST_EVENTS: usize = 10_000;
-/// Events about which is asked what was decided: one request each.
-const MOST_EXPLAINED: usize = 2_000;
+/// Events of a tree at most, whatever is asked for: all of them are held at a time.
+const MOST_EVENTS: u64 = 1_000_000;
+/// Events about which is asked what was decided, if nothing else is said: one request each.
+const MOST_EXPLAINED: &str = "2000";
 /// Levels that are drawn; what is deeper stands at the last of them.
 const MOST_LEVELS: usize = 32;
 
@@ -29,6 +29,12 @@ const MOST_LEVELS: usize = 32;
 pub(super) struct TraceArgs {
     /// An event's id or sequence number, a correlation, or a workflow.
     id: String,
+    /// Events that are shown at most, from the first on.
+    #[arg(long, value_name = "EVENTS", default_value = "10000", value_parser = clap::value_parser!(u64).range(1..=MOST_EVENTS))]
+    most: u64,
+    /// Events of which is shown what was decided about them, at most, from the first on.
+    #[arg(long, value_name = "EVENTS", default_value = MOST_EXPLAINED)]
+    explain: usize,
     /// One JSON object: the events in the order of the tree, each with its depth.
     #[arg(long)]
     json: bool,
@@ -38,9 +44,11 @@ pub(super) struct TraceArgs {
 
 pub(super) fn run(args: &TraceArgs) -> Result<(), CliError> {
     let source = args.at.open()?;
-    let (correlation_id, mut events, is_cut) = find(&source, &args.id)?;
-    events.truncate(MOST_EVENTS);
-    let explained = events.len().min(MOST_EXPLAINED);
+    let most = usize::try_from(args.most).unwrap_or(usize::MAX);
+    let (correlation_id, mut events, is_cut) = find(&source, &args.id, most)?;
+    events.truncate(most);
+    let explained = events.len().min(args.explain);
+    let cut = Cut { events: is_cut.then_some(most), explained: (explained < events.len()).then_some(explained) };
     let mut decided = Vec::with_capacity(events.len());
     for (number, event) in events.into_iter().enumerate() {
         let decisions = match number < explained {
@@ -52,22 +60,30 @@ pub(super) fn run(args: &TraceArgs) -> Result<(), CliError> {
     let traced = tree(decided);
     let mut out = Out::new();
     if args.json {
-        let object = json!({"correlation_id": correlation_id, "complete": !is_cut, "events": traced});
+        let object = json!({"correlation_id": correlation_id, "complete": !is_cut, "explained": explained, "events": traced});
         return out.line(&object.to_string());
     }
-    show(&mut out, &correlation_id, &traced, is_cut)
+    show(&mut out, &correlation_id, &traced, &cut)
+}
+
+/// What is not shown.
+struct Cut {
+    /// Events behind so many.
+    events: Option<usize>,
+    /// What was decided about those behind so many.
+    explained: Option<usize>,
 }
 
 /// The correlation that is meant, its facts, and whether there are more than are shown.
-fn find(source: &Source, id: &str) -> Result<(String, Vec<Event>, bool), CliError> {
+fn find(source: &Source, id: &str, most: usize) -> Result<(String, Vec<Event>, bool), CliError> {
     if let Ok(event_id) = id.parse::<EventId>()
         && let Ok(explained) = source.explain(&event_id, Form::Trackside)
         && let Some(correlation_id) = explained["event"]["correlation_id"].as_str()
     {
-        let (events, is_cut) = all(source, "correlation_id", correlation_id)?;
+        let (events, is_cut) = all(source, correlation_id, most)?;
         return Ok((correlation_id.to_owned(), events, is_cut));
     }
-    let (events, is_cut) = all(source, "correlation_id", id)?;
+    let (events, is_cut) = all(source, id, most)?;
     if !events.is_empty() {
         return Ok((id.to_owned(), events, is_cut));
     }
@@ -75,7 +91,7 @@ fn find(source: &Source, id: &str) -> Result<(String, Vec<Event>, bool), CliErro
     let Some(first) = read(page)?.pop() else {
         return Err(CliError::Failed(format!("the log has no event, correlation or workflow '{id}'")));
     };
-    let (events, is_cut) = all(source, "correlation_id", &first.correlation_id)?;
+    let (events, is_cut) = all(source, &first.correlation_id, most)?;
     Ok((first.correlation_id.to_string(), events, is_cut))
 }
 
@@ -90,13 +106,14 @@ fn pairs(name: &str, value: &str, after: Option<String>, limit: usize) -> Pairs 
     pairs
 }
 
-fn all(source: &Source, name: &str, value: &str) -> Result<(Vec<Event>, bool), CliError> {
+/// The facts of a correlation, until there are more than `most`.
+fn all(source: &Source, correlation_id: &str, most: usize) -> Result<(Vec<Event>, bool), CliError> {
     let (mut events, mut after) = (Vec::new(), None);
     loop {
-        let page = source.events(&pairs(name, value, after, MAX_LIMIT))?;
+        let page = source.events(&pairs("correlation_id", correlation_id, after, MAX_LIMIT))?;
         after = page.next.clone();
         events.extend(read(page)?);
-        if events.len() > MOST_EVENTS {
+        if events.len() > most {
             return Ok((events, true));
         }
         if after.is_none() {
@@ -110,7 +127,7 @@ fn read(page: EventPage) -> Result<Vec<Event>, CliError> {
     page.events.iter().map(|text| event(text.get())).collect()
 }
 
-fn show(out: &mut Out, correlation_id: &str, traced: &[Traced], is_cut: bool) -> Result<(), CliError> {
+fn show(out: &mut Out, correlation_id: &str, traced: &[Traced], cut: &Cut) -> Result<(), CliError> {
     let took_ms = traced.iter().map(|traced| traced.offset_ms).fold(0.0, f64::max);
     let count = match traced.len() {
         1 => "one event".to_owned(),
@@ -132,8 +149,11 @@ fn show(out: &mut Out, correlation_id: &str, traced: &[Traced], is_cut: bool) ->
         going_on.push(!traced.is_last);
         out.line(&line(out, traced, &branch))?;
     }
-    if is_cut {
-        out.line(&format!("… and more: the first {MOST_EVENTS} are shown"))?;
+    if let Some(explained) = cut.explained {
+        out.line(&format!("… what was decided is shown of the first {explained} events: --explain N shows it of more"))?;
+    }
+    if let Some(most) = cut.events {
+        out.line(&format!("… and more: the first {most} events are shown; --most N shows more"))?;
     }
     out.flush()
 }
