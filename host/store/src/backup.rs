@@ -96,10 +96,20 @@ fn copy(source: &Connection, part: &Path) -> Result<(), BackupError> {
 
 /// On the disk, and then under its name.
 pub(crate) fn put_in_place(part: &Path, to: &Path) -> io::Result<()> {
+    put_by(|part, to| fs::hard_link(part, to), part, to)
+}
+
+/// The same, with a second name given by `link`.
+fn put_by(link: impl FnOnce(&Path, &Path) -> io::Result<()>, part: &Path, to: &Path) -> io::Result<()> {
     File::open(part)?.sync_all()?;
     // Not over a file that has come there meanwhile.
-    fs::hard_link(part, to)?;
-    fs::remove_file(part)?;
+    match link(part, to) {
+        Ok(()) => fs::remove_file(part)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        // A file system without second names for a file, such as those of memory cards and many networks: there the name is only looked for.
+        Err(_) if to.try_exists()? => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(part, to)?,
+    }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
@@ -128,4 +138,25 @@ fn identified(path: &Path) -> Result<(Connection, u32), BackupError> {
     let connection = Connection::open_with_flags(path, flags).map_err(|error| wrong(OpenError::of(error)))?;
     let found = schema::identify(&connection).map_err(wrong)?;
     Ok((connection, found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_put_in_place_without_second_names_too_and_over_nothing() {
+        type Link = fn(&Path, &Path) -> io::Result<()>;
+        let links: [Link; 2] = [|part, to| fs::hard_link(part, to), |_, _| Err(io::ErrorKind::PermissionDenied.into())];
+        for link in links {
+            let dir = tempfile::tempdir().unwrap();
+            let (part, to) = (dir.path().join("copy.part"), dir.path().join("copy"));
+            fs::write(&part, "new").unwrap();
+            put_by(link, &part, &to).unwrap();
+            assert_eq!((fs::read_to_string(&to).unwrap(), part.exists()), ("new".to_owned(), false));
+            fs::write(&part, "newer").unwrap();
+            assert_eq!(put_by(link, &part, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(fs::read_to_string(&to).unwrap(), "new");
+        }
+    }
 }
