@@ -2,6 +2,7 @@
 //! settings, make the first instances. Leaves each step to the file that is named after it.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, Read},
     path::Path,
@@ -9,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use parking_lot::Mutex;
 use trackside_model::{
     event::Text,
     plugin::{Digest, Limits, OUTGOING_HTTP, PluginInfo},
@@ -43,7 +45,12 @@ pub struct PluginHost {
     engines: Arc<Engines>,
     cache: Cache,
     client: Arc<Client>,
+    /// By the plugin's name, the version that could not be compiled ahead, and why: not yet said by a load.
+    failed_ahead: Mutex<HashMap<String, (Digest, LoadProblem)>>,
 }
+
+/// Failures to compile ahead that are kept until a load says them, at most; one that is not kept is found out again.
+const MOST_FAILED_AHEAD: usize = 256;
 
 /// The bytes of a plugin's files, read once: what is checked, kept and loaded is the same.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,7 +96,7 @@ impl PluginHost {
         let cache = Cache::open(&options.cache_dir)?;
         let client = Arc::new(Client::new(&options.outgoing)?);
         let engines = Arc::new(Engines::new(&options.pools)?);
-        Ok(Self { options, calls, engines, cache, client })
+        Ok(Self { options, calls, engines, cache, client, failed_ahead: Mutex::default() })
     }
 
     /// Looks through the plugin directory.
@@ -135,8 +142,8 @@ impl PluginHost {
         Ok(Arc::new(plugin))
     }
 
-    /// Compiles the component as it stands there at this moment, so that loading it finds it in the cache. What is wrong with it, loading says; a
-    /// component that carries a language runtime, which takes seconds, is left to that as well.
+    /// Compiles the component as it stands there at this moment, so that loading it finds it in the cache. What is wrong with it, loading says,
+    /// without compiling it once more; a component that carries a language runtime, which takes seconds, is left to that as well.
     pub fn compile_ahead(&self, name: &str) {
         let files = directory::files_of(&self.options.plugin_dir, name);
         let Ok(bytes) = self.read_bytes(name) else { return };
@@ -146,7 +153,14 @@ impl PluginHost {
         if let Ok(source) = self.look_through(&files, bytes)
             && source.settings.enabled != Some(false)
         {
-            let _ = self.machine_code(name, &source);
+            let failed = self.compiled(name, &source).err().map(|problem| (source.version, problem));
+            let mut ahead = self.failed_ahead.lock();
+            ahead.remove(name);
+            if let Some(failed) = failed
+                && ahead.len() < MOST_FAILED_AHEAD
+            {
+                ahead.insert(name.to_owned(), failed);
+            }
         }
     }
 
@@ -246,8 +260,17 @@ impl PluginHost {
         Ok(Prepared { info, described, secrets, from_cache, compile_ms, engine, synchronous, asynchronous })
     }
 
-    /// Machine code from the cache, or compiled and put there.
+    /// Machine code from the cache, or compiled and put there. What compiling it ahead came to is said once, and not found out again: whoever asks
+    /// once more has it tried once more.
     fn machine_code(&self, name: &str, source: &Source) -> Result<(Vec<u8>, bool), LoadProblem> {
+        let failed = self.failed_ahead.lock().remove(name);
+        match failed {
+            Some((version, problem)) if version == source.version => Err(problem),
+            _ => self.compiled(name, source),
+        }
+    }
+
+    fn compiled(&self, name: &str, source: &Source) -> Result<(Vec<u8>, bool), LoadProblem> {
         let key = Key::new(&self.engines.pooled.settings, &source.version);
         match self.cache.get(&key) {
             Entry::Found(code) => return Ok((code, true)),

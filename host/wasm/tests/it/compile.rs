@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
@@ -76,6 +77,35 @@ fn a_compiler_that_takes_too_long_is_ended() {
     let error = bench.try_load("neighbour", "").map(|_| ()).unwrap_err();
     assert!(matches!(error.problem, LoadProblem::Compile(CompileError::Timeout { timeout_ms: 1 })), "{error}");
     assert!(started.elapsed().as_secs() < 5);
+}
+
+#[test]
+fn what_did_not_compile_ahead_is_said_by_the_next_load_and_tried_again_by_the_one_after() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (program, log) = (scratch.path().join("compiler"), scratch.path().join("log"));
+    fs::write(&program, format!("#!/bin/sh\necho run >> {}\nexec sleep 60\n", log.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let (bench, _cache) = bench(|options| {
+        options.compiler.program = program;
+        options.compile.timeout_ms = 300;
+    });
+    let guests = trackside_test_guests::build();
+    guests.install("neighbour", &bench.plugins(), None);
+    let runs = || fs::read_to_string(&log).unwrap_or_default().lines().count();
+    let says_why = || match bench.host.load("neighbour") {
+        Ok(_) => panic!("it cannot have been compiled"),
+        Err(error) => assert!(matches!(error.problem, LoadProblem::Compile(CompileError::Timeout { timeout_ms: 300 })), "{error}"),
+    };
+    bench.host.compile_ahead("neighbour");
+    says_why();
+    assert_eq!(runs(), 1, "it is not compiled once more");
+    says_why();
+    assert_eq!(runs(), 2, "who asks again has it tried again");
+    // Another component under its name is none that has failed.
+    bench.host.compile_ahead("neighbour");
+    fs::write(bench.plugins().join("neighbour.wasm"), guests.bytes("minimal")).unwrap();
+    says_why();
+    assert_eq!(runs(), 4);
 }
 
 #[test]
