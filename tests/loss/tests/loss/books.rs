@@ -94,7 +94,7 @@ impl Books {
         assert_eq!(ids.len(), self.shown.len(), "an id is there twice");
     }
 
-    /// The ledger's numbers are those of the events up to its cursor.
+    /// Each observer's numbers are those of the events up to its cursor.
     fn spaces_are_what_follows(&self, store: &Store) {
         let cursor = |name: &str| store.cursor(name).unwrap().unwrap_or_default().sequence;
         let stored = |plugin: &str, key: &str| -> i64 {
@@ -106,6 +106,9 @@ impl Books {
         let sum: i64 = counted.iter().map(|shown| shown.number).sum();
         assert_eq!(stored("ledger", "count"), counted.len() as i64, "events that the ledger has counted up to {behind}");
         assert_eq!(stored("ledger", "sum"), sum, "the sum of the ledger up to {behind}");
+        let behind = cursor("observer/neighbour");
+        let counted = self.shown.range(..=behind).filter(|(_, shown)| shown.is_counted()).count();
+        assert_eq!(stored("neighbour", "seen"), counted as i64, "events that the component has counted up to {behind}");
         let behind = cursor("observer/grumbler");
         let taken = self.shown.range(..=behind).filter(|(_, shown)| shown.is_order_or_row() && !shown.hopeless).count();
         assert_eq!(stored("grumbler", "count"), taken as i64, "events that the grumbler has counted up to {behind}");

@@ -1,4 +1,4 @@
-//! Who is in service: an observer that counts and publishes, one that fails now and then, and a worker.
+//! Who is in service beside a component: an observer that counts and publishes, one that fails now and then, and a worker.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -2,15 +2,23 @@
 //! behind, whether its disk is still there or not.
 
 use std::{
-    sync::Arc,
+    env,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use tokio::{runtime::Runtime, sync::Notify};
 use trackside_engine::{Caller, Engine, EngineOptions, HostSide, InboxOptions, now};
 use trackside_loss_tests::Disk;
-use trackside_model::{control::Origin, event::Pattern};
+use trackside_model::{
+    control::Origin,
+    event::Pattern,
+    ports::{Guest, HostCalls},
+};
 use trackside_store::{Inbox, OpenError, RetentionRule, Store, StoreOptions};
+
+use trackside_wasm::{CompileLimits, CompilerCommand, OutgoingOptions, PluginHost, PoolSizes, WasmOptions};
 
 use crate::guests;
 
@@ -18,6 +26,30 @@ use crate::guests;
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 /// Events of the noise that are kept.
 pub(crate) const NOISE_KEPT: u64 = 15;
+
+/// Where the component stands that every host has in service, beside what it was compiled to.
+static PLUGINS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let settings = format!("[controls]\nevent_types = []\n[observes]\nevent_types = {:?}\n[grants]\nkv = true\n", guests::COUNTED);
+    std::fs::create_dir(dir.join("plugins")).unwrap();
+    trackside_test_guests::build().install("neighbour", &dir.join("plugins"), Some(&settings));
+    dir
+});
+
+/// A component, with its own pool and its own space: what it counts goes through the outbox of a real call.
+fn neighbour(calls: Arc<dyn HostCalls>) -> Arc<dyn Guest> {
+    let examples = env::current_exe().unwrap().parent().unwrap().with_file_name("examples");
+    let options = WasmOptions {
+        plugin_dir: PLUGINS.join("plugins"),
+        // Compiled for the first host, and found by all others.
+        cache_dir: PLUGINS.join("compiled"),
+        compiler: CompilerCommand { program: examples.join("compile_child"), args: Vec::new() },
+        compile: CompileLimits::default(),
+        pools: PoolSizes { total: 8, ..PoolSizes::default() },
+        outgoing: OutgoingOptions::default(),
+    };
+    PluginHost::new(options, calls).unwrap().load("neighbour").unwrap()
+}
 
 /// A running host.
 pub(crate) struct Host {
@@ -58,7 +90,8 @@ impl Host {
         let side = HostSide::new(store.clone());
         let started: Result<Engine, String> = runtime.block_on(async {
             let inbox = Inbox::open(disk.path()).map_err(|error| error.to_string())?;
-            let engine = Engine::start(store, side, options()).map_err(|error| error.to_string())?;
+            let engine = Engine::start(store, side.clone(), options()).map_err(|error| error.to_string())?;
+            engine.install(neighbour(side));
             engine.register(guests::ledger()).unwrap();
             engine.register(guests::grumbler()).unwrap();
             engine.install(Arc::new(guests::Echo::new()));

@@ -235,7 +235,7 @@ impl Life {
         host.until("no workflow is left", |_| store.unfinished_workflows().unwrap().is_empty());
         host.until("every row of the inbox is settled", |_| clients::rows(self.disk.path()).values().all(|(outcome, _)| outcome.is_some()));
         let last_counted = || read(&store).values().rev().find(|event| wanted(&event.event_type)).map_or(0, |event| event.sequence_number);
-        for name in ["observer/ledger", "observer/grumbler"] {
+        for name in ["observer/ledger", "observer/neighbour", "observer/grumbler"] {
             host.until("observers have come to the end", |_| store.cursor(name).unwrap().unwrap_or_default().sequence >= last_counted());
         }
         host.until("the outbox is empty", |_| store.outbox(0, 1).unwrap().is_empty());
