@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trackside_tests::{PATIENCE, Site, Value, eventually, json, request};
+use trackside_test_guests as guests;
+use trackside_tests::{Host, PATIENCE, Site, Value, eventually, json, request};
 
 /// Rounds of start, load and kill.
 const ROUNDS: u64 = 50;
@@ -210,8 +211,8 @@ fn a_host_that_is_killed_while_it_starts_starts_again() {
     assert_eq!(host.finish(WORKFLOWS[0])["status"], "completed");
 }
 
-/// Where the binary is ended: the failpoint, how often it is passed before, and whether the host is stopped gently, so that it gets there.
-const PLACES: [(&str, u64, bool); 14] = [
+/// Where the host is ended: the failpoint, how often it is passed before, and whether it is stopped gently, so that it gets there.
+const PLACES: [(&str, u64, bool); 18] = [
     ("migration-before", 2, false),
     ("migration-after", 3, false),
     ("version-before", 1, false),
@@ -220,6 +221,10 @@ const PLACES: [(&str, u64, bool); 14] = [
     ("commit-after", 20, false),
     ("observer-before", 3, false),
     ("observer-after", 3, false),
+    ("outbox-before", 3, false),
+    ("outbox-after", 3, false),
+    ("reader-before", 3, false),
+    ("reader-after", 3, false),
     ("inbox-before", 2, false),
     ("inbox-after", 2, false),
     ("retention-before", 2, false),
@@ -228,8 +233,54 @@ const PLACES: [(&str, u64, bool); 14] = [
     ("checkpoint-after", 1, true),
 ];
 
-/// Runs a host that ends at a failpoint, with everything at work that comes past one. What was acknowledged: numbers of events, and rows of the inbox.
-fn run_to(site: &Site, place: &str, times: u64, stops: bool) -> (Vec<u64>, u64) {
+/// Where a copy of the log is ended, and whether it is there then.
+const PLACES_OF_COPIES: [(&str, bool); 2] = [("backup-before", false), ("backup-after", true)];
+
+/// What a host said before it ended.
+#[derive(Default)]
+struct Said {
+    /// Numbers of events that it acknowledged.
+    acknowledged: Vec<u64>,
+    /// Rows that were put into the inbox.
+    rows: u64,
+    /// Numbers of events that a durable reader's client has done, and the host has taken note of.
+    done: Vec<u64>,
+    /// Those of which the client was not told whether it had.
+    in_doubt: Vec<u64>,
+}
+
+/// A durable reader's client: takes some events and says that they are done.
+fn handle(at: SocketAddr, said: &mut Said) -> Option<()> {
+    let ask = |method: &str, path: &str, body: &Value| {
+        let answer = request(at, method, path, &[JSON], body.to_string().as_bytes()).ok()?;
+        assert!(answer.status < 300 || answer.status == 404, "{path}: {answer}");
+        Some((answer.status, answer.json()))
+    };
+    if ask("GET", "/v1/readers/desk", &json!(null))?.0 == 404 {
+        ask("PUT", "/v1/readers/desk?type=crash:counted&from=start&order=log&ack_wait_ms=50", &json!(null))?;
+    }
+    let (_, handed) = ask("POST", "/v1/readers/desk/next?limit=3&wait_ms=20", &json!(null))?;
+    let deliveries = handed["deliveries"].as_array().cloned().unwrap_or_default();
+    let numbers = |of: &[Value]| of.iter().filter_map(|delivery| delivery["event"]["payload"]["number"].as_u64()).collect::<Vec<u64>>();
+    let again: Vec<u64> = numbers(&deliveries).into_iter().filter(|number| said.done.contains(number)).collect();
+    assert!(again.is_empty(), "{again:?} were done, and were handed out again");
+    if deliveries.is_empty() {
+        return Some(());
+    }
+    let positions: Vec<&Value> = deliveries.iter().map(|delivery| &delivery["position"]).collect();
+    match ask("POST", "/v1/readers/desk/settle", &json!({"acknowledge": positions})) {
+        Some((_, told)) => {
+            let taken = told["acknowledged"].as_array().cloned().unwrap_or_default();
+            let taken: Vec<Value> = deliveries.into_iter().filter(|delivery| taken.contains(&delivery["position"])).collect();
+            said.done.extend(numbers(&taken));
+        }
+        None => said.in_doubt.extend(numbers(&deliveries)),
+    }
+    Some(())
+}
+
+/// Runs a host that ends at a failpoint, with everything at work that comes past one.
+fn run_to(site: &Site, place: &str, times: u64, stops: bool) -> Said {
     let address = site.data().join("address");
     let _ = fs::remove_file(&address);
     let mut command = site.command(["run", "--listen", "127.0.0.1:0"]);
@@ -238,7 +289,7 @@ fn run_to(site: &Site, place: &str, times: u64, stops: bool) -> (Vec<u64>, u64) 
     command.env("TRACKSIDE_RETENTION", r#"[{types = ["noise:**"], max_events = 3}]"#).env("TRACKSIDE_STORE_RETENTION_INTERVAL_SECS", "1");
     command.env("TRACKSIDE_DEDUP_WINDOW_SECS", "0");
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-    let (mut acknowledged, mut rows, mut number) = (Vec::new(), 0, 0);
+    let (mut said, mut number) = (Said::default(), 0);
     let begun = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().expect("a child can be waited for") {
@@ -256,7 +307,7 @@ fn run_to(site: &Site, place: &str, times: u64, stops: bool) -> (Vec<u64>, u64) 
             if request(at, "POST", "/v1/events", &[JSON], event.to_string().as_bytes()).is_ok_and(|answer| answer.status == 201)
                 && event_type == "crash:counted"
             {
-                acknowledged.push(number);
+                said.acknowledged.push(number);
             }
         }
         if number % 4 == 0 {
@@ -264,9 +315,13 @@ fn run_to(site: &Site, place: &str, times: u64, stops: bool) -> (Vec<u64>, u64) 
             inbox.busy_timeout(PATIENCE).expect("a timeout can be set");
             let sql = "INSERT INTO inbox (event_type, source_component, payload) VALUES ('crash:row', ?1, ?2)";
             // The host may have made the file and no table yet.
-            if inbox.execute(sql, [place, &json!({"number": rows}).to_string()]).is_ok() {
-                rows += 1;
+            if inbox.execute(sql, [place, &json!({"number": said.rows}).to_string()]).is_ok() {
+                said.rows += 1;
             }
+        }
+        if number % 3 == 0 && handle(at, &mut said).is_none() {
+            // It is going at this very moment.
+            thread::sleep(Duration::from_millis(1));
         }
         if stops && number == 8 {
             let sent = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
@@ -274,31 +329,90 @@ fn run_to(site: &Site, place: &str, times: u64, stops: bool) -> (Vec<u64>, u64) 
         }
     };
     assert_eq!(status.signal(), Some(6), "it is ended at {place}, and ends no other way: {status}");
-    (acknowledged, rows)
+    said
+}
+
+/// Holds a host to what the one before it said.
+fn keeps(site: &Site, host: &Host, place: &str, mut said: Said) {
+    let numbers = |event_type: &str| -> Vec<u64> {
+        let events = host.events(&format!("type={event_type}"));
+        events.iter().map(|event| event["payload"]["number"].as_u64().expect("a number")).collect()
+    };
+    let counted = numbers("crash:counted");
+    let Said { acknowledged, rows, .. } = &said;
+    assert!(acknowledged.iter().all(|number| counted.contains(number)), "{place}: {acknowledged:?} of {counted:?}");
+    assert!(counted.windows(2).all(|pair| pair[0] < pair[1]), "{place}: {counted:?}");
+    eventually(&format!("{rows} rows of the inbox, each once, after {place}"), || {
+        (numbers("crash:row") == (0..*rows).collect::<Vec<_>>()).then_some(())
+    });
+    eventually(&format!("audit's count after {place}"), || {
+        (site.kv_number("audit", "count/crash:counted") == counted.len() as u64).then_some(())
+    });
+    eventually(&format!("an echo of each of {} events after {place}", counted.len()), || {
+        (host.events("type=crash:echo").len() == counted.len()).then_some(())
+    });
+    let mut causes: Vec<String> = host.events("type=crash:echo").iter().map(|echo| echo["causation_id"].to_string()).collect();
+    causes.sort();
+    causes.dedup();
+    assert_eq!(causes.len(), counted.len(), "{place}: each is echoed once");
+    println!("{place}: {} events and {rows} rows were acknowledged, {} events done", acknowledged.len(), said.done.len());
+    eventually(&format!("the reader's client to have done all after {place}"), || {
+        handle(host.address(), &mut said).expect("it is there");
+        counted.iter().all(|number| said.done.contains(number) || said.in_doubt.contains(number)).then_some(())
+    });
 }
 
 #[test]
 fn a_host_that_ends_before_or_after_any_durable_step_keeps_what_it_said() {
     for (place, times, stops) in PLACES {
         let site = site();
-        let (acknowledged, rows) = run_to(&site, place, times, stops);
+        let echo = "[grants]\npublish = ['crash:echo']\n[observes]\nevent_types = ['crash:counted']\n[limits]\nobserve_events = 1\n\
+                    [settings]\ndrafts = [{event_type = 'crash:echo'}]\n";
+        site.plugin("publisher", guests::build().bytes("publisher"), echo);
+        let said = run_to(&site, place, times, stops);
         let host = site.start();
-        let numbers = |event_type: &str| -> Vec<u64> {
-            let events = host.events(&format!("type={event_type}"));
-            events.iter().map(|event| event["payload"]["number"].as_u64().expect("a number")).collect()
-        };
-        let counted = numbers("crash:counted");
-        assert!(acknowledged.iter().all(|number| counted.contains(number)), "{place}: {acknowledged:?} of {counted:?}");
-        assert!(counted.windows(2).all(|pair| pair[0] < pair[1]), "{place}: {counted:?}");
-        eventually(&format!("{rows} rows of the inbox, each once, after {place}"), || {
-            let found = numbers("crash:row");
-            (found == (0..rows).collect::<Vec<_>>()).then_some(())
-        });
-        eventually(&format!("audit's count after {place}"), || {
-            (site.kv_number("audit", "count/crash:counted") == counted.len() as u64).then_some(())
-        });
+        keeps(&site, &host, place, said);
         let verified = site.read(["store", "verify"]);
         assert_eq!(verified.code, 0, "{place}: {verified}");
-        println!("{place}: {} events and {rows} rows were acknowledged", acknowledged.len());
     }
+}
+
+#[test]
+fn a_copy_that_ends_before_or_after_it_is_in_place_is_not_there_or_whole() {
+    let site = site();
+    let host = site.start();
+    for number in 0..20 {
+        host.publish(&json!({"event_type": "crash:counted", "source_component": "p", "payload": {"number": number}})).expect(201);
+    }
+    let backup = |copy: &str| {
+        let mut command = site.command(["store", "backup", copy, "--data"]);
+        command.arg(site.data());
+        command
+    };
+    for (place, is_there) in PLACES_OF_COPIES {
+        let copy = format!("{place}.db");
+        // Of one that was cut off.
+        site.file(&format!("{copy}.part"), "half of it");
+        let ended = backup(&copy).env("TRACKSIDE_FAILPOINT", format!("{place}:1")).output().expect("it starts");
+        assert_eq!(ended.status.signal(), Some(6), "{place}: {ended:?}");
+        assert_eq!(site.root().join(&copy).exists(), is_there, "{place}");
+        if !is_there {
+            trackside_tests::run(&mut backup(&copy)).ok();
+        }
+        assert!(!site.root().join(format!("{copy}.part")).exists(), "{place}");
+        let verified = site.run(["store", "verify", &copy]).ok();
+        assert!(verified.starts_with("looked through: events 1 to "), "{place}: {verified}");
+    }
+}
+
+#[test]
+fn there_is_a_case_for_each_side_of_every_durable_step() {
+    let refused = site().command(["run"]).env("TRACKSIDE_FAILPOINT", "nowhere").output().expect("it starts");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let steps = said.split_once("STEP one of ").unwrap_or_else(|| panic!("they are named: {said}")).1.trim();
+    let mut wanted: Vec<String> = steps.split(", ").flat_map(|step| [format!("{step}-before"), format!("{step}-after")]).collect();
+    let mut cases: Vec<&str> = PLACES.iter().map(|(place, ..)| *place).chain(PLACES_OF_COPIES.iter().map(|(place, _)| *place)).collect();
+    wanted.sort();
+    cases.sort_unstable();
+    assert_eq!(cases, wanted);
 }

@@ -168,7 +168,9 @@ impl Shared {
                 if stopping.is_set() {
                     return;
                 }
+                failpoint::before("outbox");
                 put_off |= !self.take_through(entry).await;
+                failpoint::after("outbox");
                 if entry.row.publish.due.is_none() {
                     after = entry.id;
                 }
@@ -267,10 +269,7 @@ impl Shared {
     }
 
     fn done(&self, entry: &OutboxEntry) -> bool {
-        failpoint::before("outbox");
-        let taken = self.store.append(Batch { outbox_done: vec![entry.id], ..Batch::default() }, Flush::Lazy).is_ok();
-        failpoint::after("outbox");
-        taken
+        self.store.append(Batch { outbox_done: vec![entry.id], ..Batch::default() }, Flush::Lazy).is_ok()
     }
 
     /// An error that a plugin raised becomes an event of the plugin host.

@@ -105,3 +105,28 @@ fn an_observer_becomes_live_and_misses_nothing_again() {
     seen.dedup();
     assert_eq!(seen, ["0", "1", "2", "3"]);
 }
+
+#[test]
+fn what_it_publishes_about_a_batch_follows_from_the_event_that_it_names() {
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = open.clone();
+    let host = Host::with([Scripted::observer("watcher", types(&["order:*"]), move |events, _| {
+        while !gate.load(SeqCst) {
+            std::thread::yield_now();
+        }
+        let report = taken().adding("batches", 1);
+        events.iter().fold(report, |report, event| report.publishing(event.event_id, "note:made", &event.payload.to_value()))
+    })
+    .with(|info| info.live_behind = Some(1_000))]);
+    let orders: Vec<_> = (0..30).map(|n| host.publish(order(n))).collect();
+    open.store(true, SeqCst);
+    host.until_told("note:made", 30);
+    let batches: usize = host.kv("watcher", "batches").unwrap().parse().unwrap();
+    assert!(batches < 30, "no batch had several events");
+    for (note, order) in host.of_type("note:made").iter().zip(&orders) {
+        let order = order.event_id.unwrap().to_string();
+        // A notice begins nothing of its own: it belongs to what its order set in motion.
+        assert_eq!((note.causation_id.as_deref(), &*note.correlation_id), (Some(order.as_str()), order.as_str()), "{note:?}");
+        assert_eq!(note.metadata["hops"], "1");
+    }
+}

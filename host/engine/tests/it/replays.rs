@@ -99,7 +99,13 @@ fn a_newcomer_catches_up_and_what_it_publishes_says_why() {
     assert_eq!(ended(&host, &replay).events, 4);
     assert_eq!(replayed(&seen), ["0", "1", "3", "4"]);
     host.until_told("order:counted", 4);
-    assert!(host.of_type("order:counted").iter().all(|event| event.metadata["replay"] == replay.id.to_string()));
+    let counted = host.of_type("order:counted");
+    assert!(counted.iter().all(|event| event.metadata["replay"] == replay.id.to_string()));
+    // Each follows from the event of the batch that it names.
+    let orders = host.of_type("order:placed");
+    for (event, order) in counted.iter().zip([0, 1, 3, 4].map(|n| orders[n].event_id.to_string())) {
+        assert_eq!((event.causation_id.as_deref(), &*event.correlation_id), (Some(order.as_str()), order.as_str()), "{event:?}");
+    }
 }
 
 #[test]

@@ -148,6 +148,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(verb: Verb) -> Result<ExitCode, CliError> {
+    #[cfg(debug_assertions)]
+    if let Ok(text) = std::env::var(crate::failpoint::VARIABLE) {
+        crate::failpoint::arm(&text).map_err(CliError::Failed)?;
+    }
     match verb {
         Verb::Demo(args) => demo::run(args)?,
         Verb::Run(args) => run::run(args)?,

@@ -37,10 +37,6 @@ pub(super) fn run(args: RunArgs) -> Result<(), CliError> {
         Overrides { file: args.config, data_dir: args.data, plugin_dir: args.plugins, listen: args.listen, no_watch: args.no_watch };
     // Variables that are not text cannot be keys of ours.
     let environment = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-    #[cfg(debug_assertions)]
-    if let Ok(text) = env::var(crate::failpoint::VARIABLE) {
-        crate::failpoint::arm(&text).map_err(CliError::Failed)?;
-    }
     let source = Config::read(&flags, &environment).map_err(CliError::failed)?;
     start_logging(&source.config.log)?;
     for warning in &source.warnings {
