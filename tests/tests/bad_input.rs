@@ -270,7 +270,7 @@ fn queries() {
     door.get("/v1/workflows/nobody?wait=maybe", expect!["400 wait: 'maybe' is neither true nor false"]);
     door.get("/v1/plugins?all=1", expect!["400 unknown query parameter 'all'; this takes none"]);
     door.get("/v1/event", expect!["404 there is nothing at /v1/event; did you mean /v1/events?"]);
-    door.get("/", expect!["404 there is nothing at /; known are /v1/events, /v1/events/stream, /v1/events/socket, /v1/events/export, /v1/events/stats, /v1/events/durations, /v1/events/rates, /v1/readers, /v1/replays, /v1/workflows, /v1/plugins, /v1/dead-letters, /v1/dead-letters/redrive, /v1/dead-letters/purge, /healthz, /readyz"]);
+    door.get("/", expect!["404 there is nothing at /; known are /v1/events, /v1/events/stream, /v1/events/socket, /v1/events/export, /v1/events/stats, /v1/events/durations, /v1/events/rates, /v1/readers, /v1/replays, /v1/workflows, /v1/plugins, /v1/schemas, /v1/dead-letters, /v1/dead-letters/redrive, /v1/dead-letters/purge, /healthz, /readyz"]);
     door.check("DELETE", "/v1/events", &[], "", expect!["405 /v1/events does not take DELETE; the header Allow says what it takes"]);
     door.check("PUT", "/v1/workflows/x", &[], "", expect!["405 /v1/workflows/x does not take PUT; the header Allow says what it takes"]);
     door.check(

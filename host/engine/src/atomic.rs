@@ -16,6 +16,7 @@ use crate::{
     identity::{Claim, Original},
     outbox,
     publish::{AtDoor, Judged, MOST_RERUNS, answer_of, is_command, notice_of},
+    schemas,
 };
 
 /// What became of events that were published together.
@@ -64,6 +65,9 @@ impl Shared {
             Identified::New(claims) => claims,
             Identified::Before(answers) => return Ok(answers),
         };
+        for (place, at_door) in doors.iter().enumerate() {
+            schemas::check_sent(&self.schemas.load(), &at_door.draft).map_err(|answer| (place, Box::new(answer)))?;
+        }
         for _ in 0..=MOST_RERUNS {
             let judged = futures_util::future::join_all(doors.iter().map(|at_door| self.judge(at_door))).await;
             let judged = judged.into_iter().enumerate().map(|(place, judged)| judged.map_err(|answer| (place, Box::new(answer))));

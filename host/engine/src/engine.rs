@@ -23,6 +23,7 @@ use trackside_model::{
     plugin::PluginInfo,
     ports::Guest,
     reader::ReaderOptions,
+    schema::Schemas,
     workflow::{Input, WorkflowView},
 };
 use trackside_store::{AppendError, Batch, Entry, Flush, ReadError, Store};
@@ -80,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) stopping: Stopping,
     pub(crate) roster: ArcSwap<Roster>,
+    pub(crate) schemas: ArcSwap<Schemas>,
     pub(crate) slots: Semaphore,
     pub(crate) identity: Arc<Identity>,
     pub(crate) definitions: Mutex<Definitions>,
@@ -168,6 +170,7 @@ impl Engine {
             stopping: tasks.stopping(),
             definitions: Mutex::default(),
             roster: ArcSwap::default(),
+            schemas: ArcSwap::default(),
             runs: Runs::default(),
             reading: Mutex::default(),
             stretches: Stretches::default(),

@@ -34,6 +34,7 @@ mod replay;
 mod retention;
 mod roster;
 mod runs;
+mod schemas;
 mod service;
 mod sightings;
 mod slot;

@@ -26,7 +26,7 @@ use crate::{
         Claim, Claimed, Identity, Key, Original, SENT_CONTENT, hex, is_trace_of,
         sha2_key::{self, ContentKey},
     },
-    outbox,
+    outbox, schemas,
 };
 
 /// Times that a chain is run again because what a handler had read in its kv was changed under it.
@@ -99,7 +99,7 @@ impl Shared {
         }
     }
 
-    /// Identity → chain → append; the answer goes out after the commit.
+    /// Identity → schemas → chain → append; the answer goes out after the commit.
     pub(crate) async fn enter(self: &Arc<Self>, at_door: AtDoor) -> Answer {
         if self.stopping.is_set() {
             return Answer::stopping();
@@ -112,6 +112,9 @@ impl Shared {
             Ok(claim) => claim,
             Err(answer) => return answer,
         };
+        if let Err(answer) = schemas::check_sent(&self.schemas.load(), &at_door.draft) {
+            return answer;
+        }
         for _ in 0..=MOST_RERUNS {
             let judged = match self.judge(&at_door).await {
                 Ok(judged) => judged,
@@ -176,9 +179,10 @@ impl Shared {
         }
     }
 
-    /// Asks the control handlers.
+    /// Asks the control handlers, and looks whether what they made of the payload fits.
     pub(crate) async fn judge(self: &Arc<Self>, at_door: &AtDoor) -> Result<Judged, Answer> {
         let Asked { verdict, record, outboxes } = self.ask_about(at_door).await?;
+        let verdict = schemas::fitting(&self.schemas.load(), &at_door.draft, verdict, record.as_deref());
         let mut draft = at_door.draft.clone();
         if verdict.replaces() {
             // Who repeats the event sends what he sent before, and not what stands in the log.

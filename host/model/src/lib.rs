@@ -19,6 +19,7 @@ pub mod rate;
 pub mod reader;
 pub mod replay;
 pub mod retry;
+pub mod schema;
 pub mod text;
 pub mod time;
 pub mod trigger;

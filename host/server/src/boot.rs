@@ -16,9 +16,10 @@ use trackside_wasm::{CompilerCommand, HostError, PluginHost, ScanError, WasmOpti
 use crate::{
     access::Access,
     config::Config,
-    http::{self, Api, BindError, Called, Certificate, CertificateError, Listener, Readiness, Server},
+    http::{self, Api, BindError, Called, Certificate, CertificateError, Listener, Parts, Readiness, Server},
     inbox::OpenInbox,
     plugins::{Plugins, versions::Versions, watch::Watch},
+    schemas::SchemaDirectory,
 };
 
 /// The hidden verb with which the host calls itself to compile a component.
@@ -100,6 +101,14 @@ pub enum BootError {
     /// The plugin directory.
     #[error(transparent)]
     Scan(#[from] ScanError),
+    /// The directory of schemas.
+    #[error("{}: {source}; schemas.dir in the host's configuration names the directory of schemas", path.display())]
+    Schemas {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The engine.
     #[error(transparent)]
     Engine(#[from] StartError),
@@ -119,6 +128,7 @@ pub struct Host {
     store: Store,
     server: Server,
     plugins: Arc<Plugins>,
+    schemas: Arc<SchemaDirectory>,
     address: SocketAddr,
     scheme: &'static str,
     address_file: PathBuf,
@@ -179,16 +189,20 @@ impl Host {
 
         let readiness = Arc::new(Readiness::default());
         readiness.await_for(RECOVERY);
-        let api = |ending| Api::new(engine.clone(), plugins.clone(), config, called.clone(), access.clone(), readiness.clone(), ending);
+        let schemas = SchemaDirectory::new(&config.schemas.dir);
+        let parts = || Parts { engine: engine.clone(), plugins: plugins.clone(), schemas: schemas.clone() };
+        let api = |ending| Api::new(parts(), config, called.clone(), access.clone(), readiness.clone(), ending);
         let server = Server::start(listener, &config.http, engine.tasks(), |ending| http::router(Arc::new(api(ending))));
         access.watch(engine.tasks());
         let (grace, inbox) = (config.stop_grace(), OpenInbox::in_directory(&config.data_dir, &config.inbox));
-        let mut host = Self { engine, store: store.clone(), server, plugins, address, scheme, address_file, token_path, grace, inbox };
+        let mut host =
+            Self { engine, store: store.clone(), server, plugins, schemas, address, scheme, address_file, token_path, grace, inbox };
 
         // Before the files are read, so that no change falls in between.
         let watch = config.plugins.watch.then(|| Watch::begin(&config.plugin_dir, config.watch_pauses()));
-        match host.make_ready(&readiness) {
+        match host.make_ready(config, &readiness) {
             Ok(()) => {
+                host.schemas.clone().watch(host.engine.clone(), Duration::from_millis(config.schemas.rescan_ms));
                 if let Some(inbox) = &mut host.inbox {
                     inbox.serve(&host.engine);
                 }
@@ -204,8 +218,10 @@ impl Host {
         }
     }
 
-    /// Loads the plugins; then what was under way before goes on, and work is taken.
-    fn make_ready(&self, readiness: &Readiness) -> Result<(), BootError> {
+    /// Takes up the schemas and loads the plugins; then what was under way before goes on, and work is taken.
+    fn make_ready(&self, config: &Config, readiness: &Readiness) -> Result<(), BootError> {
+        let not_read = |source| BootError::Schemas { path: config.schemas.dir.clone(), source };
+        tokio::task::block_in_place(|| self.schemas.take_up(&self.engine)).map_err(not_read)?;
         tokio::task::block_in_place(|| self.plugins.load_all(&self.engine, readiness))?;
         self.engine.ready();
         readiness.done(RECOVERY);

@@ -17,6 +17,7 @@ mod kv_value;
 mod offline;
 pub mod params;
 pub mod plugins;
+pub mod schemas;
 pub mod shipped;
 pub mod survey;
 pub mod trace;

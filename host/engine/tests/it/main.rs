@@ -16,6 +16,7 @@ mod readers;
 mod recovery;
 mod replays;
 mod retention;
+mod schemas;
 mod stop;
 mod stories;
 mod streams;

@@ -11,6 +11,7 @@ mod publish;
 mod readers;
 mod replay;
 mod run;
+mod schemas;
 mod source;
 mod store;
 mod submit;
@@ -62,6 +63,8 @@ enum Verb {
     /// List, add, remove, reload, put back, bypass, check, call and test plugins; begin, build and develop your own.
     #[command(subcommand)]
     Plugin(plugin::PluginVerb),
+    /// List and show the schemas that payloads must fit, and check files of them.
+    Schemas(schemas::SchemasArgs),
     /// List, make and take away durable readers, and read from one.
     #[command(subcommand)]
     Readers(readers::ReadersVerb),
@@ -161,6 +164,7 @@ fn run(verb: Verb) -> Result<ExitCode, CliError> {
         Verb::Workflow(verb) => workflow::run(verb)?,
         Verb::DeadLetters(verb) => dead_letters::run(verb)?,
         Verb::Plugin(verb) => plugin::run(verb)?,
+        Verb::Schemas(args) => schemas::run(args)?,
         Verb::Readers(verb) => readers::run(verb)?,
         Verb::Replay(verb) => replay::run(verb)?,
         Verb::Store(verb) => store::run(verb)?,

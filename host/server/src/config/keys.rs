@@ -49,6 +49,8 @@ pub(super) const KEYS: &[Key] = &[
         "listen",
         "Where HTTP is served; port 0 takes a free one and prints it. Beyond loopback it needs http.tls_cert, http.tls_key and tokens.",
     ),
+    text("schemas", "dir", "Where JSON Schemas are (TYPE.json), which payloads of these types must fit. Empty: nowhere."),
+    number("schemas", "rescan_ms", "milliseconds", 10, 3_600_000, "How often that directory is looked at for what has changed."),
     text("log", "level", "trace, debug, info, warn, error or off; also per module, as in \"info,trackside_wasm=debug\"."),
     text("log", "format", "\"text\" for people, \"json\" for one object a line."),
     number(

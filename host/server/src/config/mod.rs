@@ -37,6 +37,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub plugin_dir: PathBuf,
     pub listen: SocketAddr,
+    pub schemas: Schemas,
     pub log: Log,
     pub dedup: Dedup,
     pub stop: Stop,
@@ -51,6 +52,15 @@ pub struct Config {
     pub compile: Compile,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retention: Vec<Rule>,
+}
+
+/// `[schemas]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the table of keys says it")]
+pub struct Schemas {
+    pub dir: PathBuf,
+    pub rescan_ms: u64,
 }
 
 /// `[log]`.
@@ -219,6 +229,7 @@ impl Default for Config {
             data_dir: PathBuf::from("./trackside-data"),
             plugin_dir: PathBuf::from("./trackside-plugins"),
             listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            schemas: Schemas::default(),
             log: Log::default(),
             dedup: Dedup::default(),
             stop: Stop::default(),
@@ -239,6 +250,12 @@ impl Default for Config {
 impl Default for Log {
     fn default() -> Self {
         Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Schemas {
+    fn default() -> Self {
+        Self { dir: PathBuf::new(), rescan_ms: 500 }
     }
 }
 

@@ -279,7 +279,7 @@ fn check_text_value(key: &Key, text: &str) -> Result<(), String> {
         ("store", "full_text") => params::patterns(text).map(drop).or_else(|error| wrong(error.to_string())),
         ("events", "aliases") => text.parse::<Aliases>().map(drop).or_else(|error| wrong(error.to_string())),
         ("http", "names") => names::parse(text).map(drop).or_else(wrong),
-        ("outgoing", "ca_file") | ("http", "tls_cert" | "tls_key") => Ok(()),
+        ("outgoing", "ca_file") | ("schemas", "dir") | ("http", "tls_cert" | "tls_key") => Ok(()),
         _ if text.is_empty() => wrong("must not be empty".to_owned()),
         _ => Ok(()),
     }

@@ -19,6 +19,7 @@ mod readers;
 mod replays;
 mod request;
 mod routes;
+mod schemas;
 mod stream;
 mod surveys;
 mod tls;
@@ -46,12 +47,20 @@ pub use self::{
     problem::Problem,
     tls::CertificateError,
 };
-use crate::{access::Access, config, plugins::Plugins};
+use crate::{access::Access, config, plugins::Plugins, schemas::SchemaDirectory};
+
+/// The parts of a host that routes ask.
+pub(crate) struct Parts {
+    pub(crate) engine: Engine,
+    pub(crate) plugins: Arc<Plugins>,
+    pub(crate) schemas: Arc<SchemaDirectory>,
+}
 
 /// What every route is given.
 pub struct Api {
     pub(crate) engine: Engine,
     pub(crate) plugins: Arc<Plugins>,
+    pub(crate) schemas: Arc<SchemaDirectory>,
     pub(crate) limits: config::Http,
     pub(crate) envelope_limits: EnvelopeLimits,
     pub(crate) called: Called,
@@ -67,8 +76,7 @@ pub struct Api {
 impl Api {
     /// What the routes need, on a listener that is called so.
     pub(crate) fn new(
-        engine: Engine,
-        plugins: Arc<Plugins>,
+        Parts { engine, plugins, schemas }: Parts,
         config: &config::Config,
         called: Called,
         access: Access,
@@ -78,6 +86,7 @@ impl Api {
         Self {
             engine,
             plugins,
+            schemas,
             limits: config.http.clone(),
             envelope_limits: config.envelope_limits(),
             called,

@@ -12,7 +12,9 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{Api, dead_letters, events, export, gate::only_who_may, health, kv, plugins, readers, replays, stream, surveys, workflows};
+use super::{
+    Api, dead_letters, events, export, gate::only_who_may, health, kv, plugins, readers, replays, schemas, stream, surveys, workflows,
+};
 use crate::access::Scope::{self, Admin, Plugins, Publish, Read, Submit};
 
 /// One method of one path.
@@ -62,6 +64,8 @@ pub(super) fn table() -> Vec<Route> {
         post("/v1/plugins/{name}/rollback", Plugins, plugins::rollback),
         post("/v1/plugins/{name}/bypass", Plugins, plugins::bypass),
         post("/v1/plugins/{name}/forget", Plugins, plugins::forget),
+        get("/v1/schemas", Read, schemas::list),
+        get("/v1/schemas/{name}", Read, schemas::show),
         get("/v1/dead-letters", Read, dead_letters::list),
         get("/v1/dead-letters/{id}", Read, dead_letters::show),
         post("/v1/dead-letters/{id}/redrive", Admin, dead_letters::redrive),
