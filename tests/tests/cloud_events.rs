@@ -1,7 +1,7 @@
 //! CloudEvents over the wire and on the command line: in by each form, out by each form, and what went in comes out. What each attribute becomes is
 //! the model's, and tested there, with a property test.
 
-use trackside_tests::{Host, Site, Value, json};
+use trackside_tests::{Host, Site, Socket, Value, json};
 
 const ONE: &str = "application/cloudevents+json";
 const BATCH: &str = "application/cloudevents-batch+json";
@@ -128,6 +128,34 @@ fn streams_and_the_command_line_speak_the_form() {
     assert_eq!(ids(&host), ids(&other));
     let read = site.read(["events", "--type", "com.example.order:*", "--format", "cloudevents"]).ok();
     assert_eq!(read, written, "without a host too");
+}
+
+#[test]
+fn durable_readers_hand_them_out() {
+    let site = Site::new();
+    let host = site.start();
+    send(&host, BATCH, "/v1/events", &json!([order(1), order(2), order(3)])).expect(200);
+    host.send("PUT", "/v1/readers/exports?type=com.example.order:*&from=start", &[], "").expect(201);
+    let handed = host.send("POST", "/v1/readers/exports/next?limit=1&format=cloudevents", &[], "").expect(200);
+    holds(&handed["deliveries"][0]["event"], &order(1));
+    let refused = host.send("POST", "/v1/readers/exports/next?format=xml", &[], "").expect(400);
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("'xml' is not one of trackside, cloudevents")), "{refused}");
+
+    let mut socket = Socket::open(host.address(), "/v1/readers/exports/socket?format=cloudevents");
+    let message = socket.next_message().expect("the second is handed out");
+    holds(&message["event"], &order(2));
+    drop(socket);
+    let mut stream = Socket::open(host.address(), "/v1/events/socket?after=0&type=com.example.order:*&format=cloudevents");
+    holds(&stream.next_message().expect("there is one")["event"], &order(1));
+
+    let position = handed["deliveries"][0]["position"].clone();
+    send(&host, "application/json", "/v1/readers/exports/settle", &json!({"acknowledge": [position]})).expect(200);
+    let read = host.cli(&["readers", "read", "exports", "--format", "cloudevents", "--limit", "2", "--wait", "30s"]).ok();
+    let read: Vec<Value> = read.lines().map(|line| line.parse().expect("a line is an event")).collect();
+    for (got, number) in read.iter().zip(2..) {
+        holds(got, &order(number));
+    }
+    assert_eq!(read.len(), 2, "{read:?}");
 }
 
 #[test]

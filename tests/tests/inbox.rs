@@ -81,6 +81,85 @@ fn what_is_put_there_is_published_and_told() {
     }
 }
 
+fn cloud_event(id: &str) -> Value {
+    json!({"specversion": "1.0", "id": id, "source": "/shop", "type": "com.example.OrderPlaced", "region": "eu", "data": {"id": id}})
+}
+
+#[test]
+fn a_row_may_hold_a_cloud_event() {
+    let site = Site::new();
+    let host = site.start();
+    let inbox = inbox(&site);
+    let first = put(&inbox, "cloud_event", &[&cloud_event("1").to_string()]);
+    let (outcome, sequence, reason) = told(&inbox, first);
+    assert_eq!((outcome.as_str(), reason), ("appended", None));
+    let found = host.get(&format!("/v1/events/{}?format=cloudevents", sequence.expect("a place in the log"))).expect(200)["event"].clone();
+    for (name, value) in cloud_event("1").as_object().expect("an event is an object") {
+        assert_eq!(found.get(name), Some(value), "{name}: {found}");
+    }
+    assert_eq!(told(&inbox, put(&inbox, "cloud_event", &[&cloud_event("1").to_string()])).0, "duplicate", "source and id are its identity");
+    let batch = json!([cloud_event("2"), cloud_event("3")]).to_string();
+    inbox.execute("INSERT INTO inbox (cloud_event) SELECT value FROM json_each(?1)", [batch]).expect("a batch is some rows");
+    assert_eq!(told(&inbox, inbox.last_insert_rowid()).0, "appended");
+    let ids: Vec<Value> = host.events("type=com.example:order_placed").iter().map(|event| event["payload"]["id"].clone()).collect();
+    assert_eq!(ids, ["1", "2", "3"]);
+
+    let mut sourceless = cloud_event("4");
+    sourceless["source"] = json!("");
+    let own = cloud_event("5").to_string().replace("com.example.OrderPlaced", "task:completed");
+    for (columns, values, expected) in [
+        ("cloud_event", vec!["{"], "cloud_event: EOF"),
+        ("cloud_event", vec!["[]"], "cloud_event: an event is a JSON object"),
+        ("cloud_event", vec![&*sourceless.to_string()], "cloud_event.source: required"),
+        ("cloud_event", vec![&*own], "'task:completed' is engine-owned"),
+        ("cloud_event, payload", vec![&*cloud_event("6").to_string(), "{}"], "payload: there is a 'cloud_event' besides"),
+        ("cloud_event, event_id", vec![&*cloud_event("6").to_string(), "0198f2b4-0000-7000-8000-00000000000a"], "event_id: there is a"),
+    ] {
+        let (outcome, sequence, reason) = told(&inbox, put(&inbox, columns, &values));
+        assert_eq!((outcome.as_str(), sequence), ("refused", None), "{values:?}");
+        assert!(reason.as_deref().is_some_and(|reason| reason.contains(expected)), "{values:?}: {reason:?} does not hold '{expected}'");
+    }
+    let said = inbox.execute("INSERT INTO inbox (event_type) VALUES ('a:b')", []).expect_err("half an event is none");
+    assert!(said.to_string().contains("event_type_and_source_component_or_cloud_event"), "{said}");
+}
+
+/// An inbox as hosts made it before there were CloudEvents in it.
+const VERSION_1: &str = "
+CREATE TABLE identity (id TEXT NOT NULL);
+INSERT INTO identity VALUES ('0198f2b4-0000-4000-8000-000000000001');
+CREATE TABLE inbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event_type TEXT NOT NULL, source_component TEXT NOT NULL, payload TEXT, severity TEXT, event_id TEXT,
+    timestamp TEXT, correlation_id TEXT, causation_id TEXT, workflow_id TEXT, task_id TEXT, provider_id TEXT, metadata TEXT,
+    outcome TEXT, sequence_number INTEGER, reason TEXT, settled_at INTEGER
+);
+CREATE INDEX inbox_waiting ON inbox (id) WHERE outcome IS NULL;
+CREATE INDEX inbox_settled ON inbox (settled_at) WHERE settled_at IS NOT NULL;
+INSERT INTO inbox (id, event_type, source_component, outcome, reason, settled_at) VALUES (7, 'a:b', 'shop', 'refused', 'because', 4000000000000000000);
+INSERT INTO inbox (event_type, source_component, payload) VALUES ('order:placed', 'shop', '{\"n\": 8}'), ('order:placed', 'shop', '{\"n\": 9}');
+DELETE FROM inbox WHERE id = 9;
+PRAGMA application_id = 0x54525349;
+PRAGMA user_version = 1;
+";
+
+#[test]
+fn an_inbox_of_an_earlier_version_goes_on() {
+    let site = Site::new();
+    std::fs::create_dir_all(site.data().join("inbox")).expect("a folder can be made");
+    let old = Connection::open(site.data().join("inbox/inbox.db")).expect("a file can be made");
+    old.pragma_update(None, "journal_mode", "WAL").expect("it can be set");
+    old.execute_batch(VERSION_1).expect("it is SQL");
+    let host = site.start();
+    // Who has had it open all along goes on too.
+    assert_eq!(told(&old, 8).0, "appended");
+    assert_eq!(told(&old, 7), ("refused".to_owned(), None, Some("because".to_owned())));
+    assert_eq!(put(&old, "event_type, source_component", &["order:placed", "shop"]), 10, "a number is never given twice");
+    assert_eq!(told(&old, put(&old, "cloud_event", &[&cloud_event("1").to_string()])).0, "appended");
+    assert_eq!(
+        host.events("type=order:placed").iter().map(|event| event["payload"].clone()).collect::<Vec<_>>(),
+        [json!({"n": 8}), json!({})]
+    );
+}
+
 #[test]
 fn what_cannot_be_taken_says_why() {
     let site = Site::new();

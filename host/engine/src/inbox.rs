@@ -12,7 +12,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 use trackside_model::{
     control::Origin,
-    event::{EnvelopeLimits, Incoming, Metadata, Rejection, RejectionKind, Severity},
+    event::{EnvelopeLimits, Incoming, Metadata, Rejection, RejectionKind, Severity, cloud_event},
     json::Json,
     time::Timestamp,
 };
@@ -46,6 +46,8 @@ const MOST_PUT_OFF: Duration = Duration::from_secs(60);
 const MOST_ROWS_PUT_OFF: usize = 4_096;
 /// Bytes of a row's type, severity and time.
 const OTHER_BYTES: usize = 4 << 10;
+/// The column for an event in the form of CloudEvents.
+const CLOUD_EVENT: &str = "cloud_event";
 /// Characters of what is no UUID that a refusal shows.
 const SHOWN: usize = 100;
 
@@ -222,6 +224,24 @@ impl Shared {
     }
 }
 
+/// The event that a row has in the form of CloudEvents.
+fn cloud_event_of(
+    mut fields: Vec<(&'static str, String)>,
+    at: usize,
+    has_id: bool,
+    limits: &EnvelopeLimits,
+) -> Result<Incoming, Rejection> {
+    let (_, text) = fields.swap_remove(at);
+    let besides = if has_id { Some("event_id") } else { fields.first().map(|(column, _)| *column) };
+    match besides {
+        None => cloud_event::read(&text, limits).map_err(|rejection| {
+            let field = if rejection.field.is_empty() { CLOUD_EVENT.to_owned() } else { format!("{CLOUD_EVENT}.{}", rejection.field) };
+            Rejection { field, ..rejection }
+        }),
+        Some(column) => Err(Rejection::malformed(column, "there is a 'cloud_event' besides, which says it all; leave this out")),
+    }
+}
+
 /// A row as an edge's event.
 fn incoming(row: InboxRow, limits: &EnvelopeLimits, most_bytes: u64) -> Result<Incoming, Rejection> {
     if let Some(bytes) = row.too_large {
@@ -234,7 +254,10 @@ fn incoming(row: InboxRow, limits: &EnvelopeLimits, most_bytes: u64) -> Result<I
     let event_id = row
         .event_id
         .map_err(|given| Rejection::malformed("event_id", format!("'{}' is not a UUID", given.chars().take(SHOWN).collect::<String>())))?;
-    let mut incoming = Incoming { event_id: Some(event_id), ..Incoming::default() };
+    if let Some(at) = row.fields.iter().position(|(column, _)| *column == CLOUD_EVENT) {
+        return cloud_event_of(row.fields, at, event_id.is_some(), limits);
+    }
+    let mut incoming = Incoming { event_id, ..Incoming::default() };
     for (column, value) in row.fields {
         let wrong = |message: String| Rejection::malformed(column, message);
         match column {

@@ -15,7 +15,7 @@ const FOLDER: &str = "inbox";
 const FILE: &str = "inbox.db";
 /// `TRSI`: marks a file as an inbox.
 const APPLICATION_ID: i64 = 0x5452_5349;
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// How long a write waits for an outsider's; the outcome is written later, if it is longer.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(20);
 /// Settled rows that are removed at a time.
@@ -33,8 +33,8 @@ pub struct Inbox {
 pub struct InboxRow {
     /// Its number.
     pub id: i64,
-    /// The event's identity: the one that was given, as text, or else derived from the inbox and the number.
-    pub event_id: Result<Uuid, String>,
+    /// The event's identity: the one that was given, or its text, or else derived from the inbox and the number; a CloudEvent's stands in itself.
+    pub event_id: Result<Option<Uuid>, String>,
     /// The fields by their columns' names; those that are not there are not given.
     pub fields: Vec<(&'static str, String)>,
     /// A column that holds something else than text.
@@ -93,7 +93,7 @@ impl From<rusqlite::Error> for InboxError {
 }
 
 /// The text columns that make an event, in the order in which they are read behind `id` and `event_id`.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "event_type",
     "source_component",
     "payload",
@@ -105,17 +105,19 @@ const FIELDS: [&str; 11] = [
     "task_id",
     "provider_id",
     "metadata",
+    "cloud_event",
 ];
 
 /// What waits, without the texts of rows that are too large: they are not to be read into memory to be refused.
 const WAITING: &str = "SELECT id, iif(bytes > ?3, NULL, event_id), iif(bytes > ?3, NULL, event_type), iif(bytes > ?3, NULL, source_component), \
      iif(bytes > ?3, NULL, payload), iif(bytes > ?3, NULL, severity), iif(bytes > ?3, NULL, timestamp), iif(bytes > ?3, NULL, correlation_id), \
      iif(bytes > ?3, NULL, causation_id), iif(bytes > ?3, NULL, workflow_id), iif(bytes > ?3, NULL, task_id), \
-     iif(bytes > ?3, NULL, provider_id), iif(bytes > ?3, NULL, metadata), bytes FROM (SELECT *, \
+     iif(bytes > ?3, NULL, provider_id), iif(bytes > ?3, NULL, metadata), iif(bytes > ?3, NULL, cloud_event), bytes FROM (SELECT *, \
      ifnull(octet_length(event_id), 0) + ifnull(octet_length(event_type), 0) + ifnull(octet_length(source_component), 0) \
      + ifnull(octet_length(payload), 0) + ifnull(octet_length(severity), 0) + ifnull(octet_length(timestamp), 0) \
      + ifnull(octet_length(correlation_id), 0) + ifnull(octet_length(causation_id), 0) + ifnull(octet_length(workflow_id), 0) \
-     + ifnull(octet_length(task_id), 0) + ifnull(octet_length(provider_id), 0) + ifnull(octet_length(metadata), 0) AS bytes \
+     + ifnull(octet_length(task_id), 0) + ifnull(octet_length(provider_id), 0) + ifnull(octet_length(metadata), 0) \
+     + ifnull(octet_length(cloud_event), 0) AS bytes \
      FROM inbox WHERE outcome IS NULL AND id > ?1 ORDER BY id LIMIT ?2)";
 /// Bytes of the rows that are read in one go, about.
 const PAGE_BYTES: u64 = 4 << 20;
@@ -147,18 +149,28 @@ impl Inbox {
         let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(of_file)?;
         let is_empty: bool =
             connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0)).map_err(of_file)?;
-        if !(is_empty && version == 0) && (mark != APPLICATION_ID || version != VERSION) {
+        if !(is_empty && version == 0) && (mark != APPLICATION_ID || !(1..=VERSION).contains(&version)) {
             return Err(foreign());
         }
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // What was taken is in the log; an outcome that a power loss takes back is found again by the row's identity.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "trusted_schema", false)?;
-        if is_empty {
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(include_str!("inbox.sql"))?;
-            transaction.execute("INSERT INTO identity (id) VALUES (?1)", [Uuid::new_v4().to_string()])?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        if version < VERSION {
+            let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            match version {
+                0 => {
+                    transaction.execute_batch(include_str!("inbox.sql"))?;
+                    transaction.execute("INSERT INTO identity (id) VALUES (?1)", [Uuid::new_v4().to_string()])?;
+                    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                }
+                _ => {
+                    // Indices keep their names when their table is given another one.
+                    transaction.execute_batch("ALTER TABLE inbox RENAME TO inbox_1; DROP INDEX inbox_waiting; DROP INDEX inbox_settled")?;
+                    transaction.execute_batch(include_str!("inbox.sql"))?;
+                    transaction.execute_batch(include_str!("inbox_from_1.sql"))?;
+                }
+            }
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
         }
@@ -180,7 +192,7 @@ impl Inbox {
         while bytes < PAGE_BYTES
             && let Some(row) = found.next()?
         {
-            let row_bytes = row.get::<_, i64>(13)?.cast_unsigned();
+            let row_bytes = row.get::<_, i64>(14)?.cast_unsigned();
             let too_large = (row_bytes > most_bytes).then_some(row_bytes);
             bytes += if too_large.is_some() { 0 } else { row_bytes };
             rows.push(InboxRow { too_large, ..self.decode(row)? });
@@ -216,8 +228,10 @@ impl Inbox {
             fields.extend(text(column, name)?.map(|value| (name, value)));
         }
         let event_id = match given {
-            Some(given) => Uuid::parse_str(&given).map_err(|_| given),
-            None => Ok(self.identity_of(id, &fields)),
+            Some(given) => Uuid::parse_str(&given).map(Some).map_err(|_| given),
+            // A CloudEvent has an identity of its own.
+            None if fields.iter().any(|(name, _)| *name == "cloud_event") => Ok(None),
+            None => Ok(Some(self.identity_of(id, &fields))),
         };
         Ok(InboxRow { id, event_id, fields, malformed, too_large: None })
     }

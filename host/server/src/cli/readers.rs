@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use trackside_model::{event::Event, reader::check_name};
+use trackside_model::{
+    event::{Event, cloud_event::Form},
+    reader::check_name,
+};
 
 use super::{
     CliError,
@@ -105,6 +108,9 @@ pub(super) struct ReadArgs {
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
+    /// `cloudevents`: each as a CloudEvent, one JSON object a line.
+    #[arg(long, value_name = "FORM", default_value_t)]
+    format: Form,
     #[command(flatten)]
     host: HostArg,
 }
@@ -205,7 +211,6 @@ struct Delivery {
 }
 
 fn read(args: &ReadArgs) -> Result<(), CliError> {
-    let path = path(&args.name)?;
     let wait_ms = crate::params::duration_ms("--wait", &args.wait).map_err(|error| CliError::Usage(error.to_string()))?;
     if args.limit == Some(0) {
         return Err(CliError::Usage("--limit: 0 is nothing; leave it out for all that is there".to_owned()));
@@ -221,7 +226,8 @@ fn read(args: &ReadArgs) -> Result<(), CliError> {
             false if waits => u64::try_from(until.saturating_duration_since(Instant::now()).as_millis()).unwrap_or(0).min(WAIT_MS),
             false => 0,
         };
-        let count = take(&client, &path, left.min(if args.follow { DEFAULT_LIMIT } else { MAX_LIMIT }), wait_ms, args.json, &mut out)?;
+        let limit = left.min(if args.follow { DEFAULT_LIMIT } else { MAX_LIMIT });
+        let count = take(&client, args, &[("limit", limit.to_string()), ("wait_ms", wait_ms.to_string())], &mut out)?;
         left = left.saturating_sub(count);
         waits &= count == 0;
         if count == 0 && !args.follow && (!waits || Instant::now() >= until) {
@@ -232,8 +238,12 @@ fn read(args: &ReadArgs) -> Result<(), CliError> {
 }
 
 /// Prints what comes, and acknowledges it: in this order, so that what nobody has seen comes again.
-fn take(client: &Client, path: &str, limit: usize, wait_ms: u64, as_json: bool, out: &mut Out) -> Result<usize, CliError> {
-    let query = [("limit", limit.to_string()), ("wait_ms", wait_ms.to_string())];
+fn take(client: &Client, args: &ReadArgs, asked: &[(&str, String)], out: &mut Out) -> Result<usize, CliError> {
+    let path = path(&args.name)?;
+    let mut query = asked.to_vec();
+    if args.format != Form::default() {
+        query.push(("format", args.format.to_string()));
+    }
     let answered = client.post_query(&format!("{path}/next"), &query)?;
     answered.done()?;
     let read = serde_json::from_str::<Deliveries>(&answered.text);
@@ -242,7 +252,7 @@ fn take(client: &Client, path: &str, limit: usize, wait_ms: u64, as_json: bool, 
         return Ok(0);
     }
     for delivery in &deliveries {
-        let line = if as_json {
+        let line = if args.json || args.format != Form::default() {
             print::one_line(delivery.event.get())
         } else {
             let event: Event = serde_json::from_str(delivery.event.get())

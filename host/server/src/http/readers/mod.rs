@@ -14,7 +14,10 @@ use axum::{
 };
 use serde_json::json;
 use trackside_engine::{Delivery, DurableReader, ReadersError};
-use trackside_model::{event::Position, reader::check_name};
+use trackside_model::{
+    event::{Position, cloud_event::Form},
+    reader::check_name,
+};
 
 use self::said::Said;
 use super::{
@@ -32,7 +35,7 @@ use crate::{
 };
 
 /// What may be asked with `next`.
-const NEXT_PARAMS: [&str; 2] = ["limit", "wait_ms"];
+const NEXT_PARAMS: [&str; 3] = ["limit", "wait_ms", "format"];
 /// The longest that `next` waits, in milliseconds.
 const MOST_WAIT_MS: u64 = 60_000;
 
@@ -73,11 +76,12 @@ pub(super) async fn remove(State(api): State<Arc<Api>>, Path(name): Path<String>
 
 /// `POST /v1/readers/{name}/next`: the next events, as soon as there are some, or none when the wait is over.
 pub(super) async fn next(State(api): State<Arc<Api>>, Path(name): Path<String>, mut ends: Ends, uri: Uri) -> Result<Response, Problem> {
-    let (mut limit, mut wait_ms) = (params::DEFAULT_LIMIT, 0);
+    let (mut limit, mut wait_ms, mut form) = (params::DEFAULT_LIMIT, 0, Form::default());
     for (name, value) in body::pairs(&uri)? {
         match name.as_str() {
             "limit" => limit = params::limit(&name, &value)?,
             "wait_ms" => wait_ms = wait(&name, &value)?,
+            "format" => form = params::form([(&*name, &*value)])?,
             other => return Err(params::unknown(other, &NEXT_PARAMS).into()),
         }
     }
@@ -89,7 +93,7 @@ pub(super) async fn next(State(api): State<Arc<Api>>, Path(name): Path<String>, 
         },
         _ = ends.come() => Vec::new(),
     };
-    let texts: Vec<String> = deliveries.iter().map(text_of).collect();
+    let texts: Vec<String> = deliveries.iter().map(|delivery| text_of(delivery, form)).collect();
     Ok(answer::body_of(StatusCode::OK, format!("{{\"deliveries\":[{}]}}", texts.join(","))))
 }
 
@@ -125,10 +129,15 @@ fn wait(name: &str, value: &str) -> Result<u64, ParamError> {
     }
 }
 
-/// A delivery as JSON, around the text that the event has for all its readers.
-fn text_of(delivery: &Delivery) -> String {
+/// A delivery as JSON, around the text that the event has for all its readers of this form.
+fn text_of(delivery: &Delivery, form: Form) -> String {
     let replayed = if delivery.replayed { "\"replay\":true," } else { "" };
-    format!("{{\"position\":\"{}\",\"delivery\":{},{replayed}\"event\":{}}}", delivery.position, delivery.delivery, delivery.frame.json())
+    format!(
+        "{{\"position\":\"{}\",\"delivery\":{},{replayed}\"event\":{}}}",
+        delivery.position,
+        delivery.delivery,
+        delivery.frame.json_in(form)
+    )
 }
 
 impl std::convert::From<ReadersError> for Problem {

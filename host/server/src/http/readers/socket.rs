@@ -15,10 +15,13 @@ use futures_util::SinkExt as _;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use trackside_engine::{Delivery, DurableReader};
-use trackside_model::event::Position;
+use trackside_model::event::{Position, cloud_event::Form};
 
 use super::{Problem, Said, reader, text_of};
-use crate::http::{Api, body, gate::Ends, upgrade};
+use crate::{
+    http::{Api, body, gate::Ends, upgrade},
+    params,
+};
 
 /// Events in one write.
 const EVENTS_A_WRITE: usize = 100;
@@ -31,16 +34,19 @@ pub(in crate::http) async fn open(
     uri: Uri,
     upgraded: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    body::no_params(&uri)?;
+    let form = params::form(body::borrowed(&body::pairs(&uri)?))?;
     let reader = reader(&api, &name)?;
     let (upgraded, place) = upgrade(&api, upgraded)?;
-    let client = Client { reader, held: HashMap::new(), heartbeat: Duration::from_millis(api.limits.heartbeat_ms), ends, _place: place };
+    let heartbeat = Duration::from_millis(api.limits.heartbeat_ms);
+    let client = Client { reader, form, held: HashMap::new(), heartbeat, ends, _place: place };
     Ok(upgraded.on_upgrade(move |socket| client.serve(socket)))
 }
 
 /// One connection.
 struct Client {
     reader: Arc<DurableReader>,
+    /// How each event is written.
+    form: Form,
     /// What it has been handed and has not settled: which delivery that was.
     held: HashMap<Position, u32>,
     heartbeat: Duration,
@@ -113,7 +119,7 @@ impl Client {
 
     fn hand(&mut self, delivery: &Delivery) -> Message {
         self.held.insert(delivery.position, delivery.delivery);
-        Message::Text(text_of(delivery).into())
+        Message::Text(text_of(delivery, self.form).into())
     }
 
     async fn hear(&mut self, said: &str) -> Message {
