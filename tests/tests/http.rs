@@ -218,6 +218,56 @@ fn an_observer_that_calls_out_holds_no_thread_and_is_delivered_as_any_other() {
     assert_eq!(host.stop(), 0);
 }
 
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// The publisher's span, as its header.
+fn traced() -> (&'static str, String) {
+    ("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"))
+}
+
+#[test]
+fn a_request_continues_the_trace_of_what_the_call_is_about() {
+    let site = Site::new();
+    let shop = Outside::http(|_| Answer::text(204, ""));
+    let url = format!("http://127.0.0.1:{}/", shop.port());
+    let more = format!("[settings]\nurl = '{url}'\n{}", grant("127.0.0.1", shop.port(), "plain = true"));
+    let settings = format!("[controls]\nevent_types = []\n[observes]\nevent_types = ['order:*']\n{more}");
+    site.plugin("caller", guests::build().bytes("caller"), &settings);
+    let host = site.start();
+    let (name, parent) = traced();
+    let publish = |number: u32, headers: &[(&str, &str)]| {
+        let event = json!({"event_type": "order:placed", "source_component": "shop", "payload": {"n": number}});
+        let headers: Vec<(&str, &str)> = [("Content-Type", "application/json")].into_iter().chain(headers.iter().copied()).collect();
+        let answer = host.send("POST", "/v1/events", &headers, event.to_string()).expect(201);
+        let came = eventually("its request", || shop.came().get(number as usize).map(|came| came.header(name).map(str::to_owned)));
+        (host.get(&format!("/v1/events/{}", answer["sequence_number"])).expect(200)["event"].take(), came)
+    };
+    // An observer's requests come from the event's own span.
+    let (event, came) = publish(0, &[(name, &parent), ("tracestate", "shop=1")]);
+    assert_eq!(came.as_deref(), event["metadata"]["traceparent"].as_str(), "{event}");
+    assert!(came.is_some_and(|came| came.contains(TRACE) && came != parent));
+    assert_eq!(shop.came()[0].header("tracestate"), Some("shop=1"));
+    // What is of no trace begins none.
+    assert_eq!(publish(1, &[]).1, None);
+
+    // A worker's come from the span of its attempt, or from where the guest says.
+    let ran = |parameters: &Value| {
+        let before = shop.came().len();
+        let definition = json!({"name": "call", "tasks": [{"id": "c", "method": "caller/call", "parameters": parameters}]});
+        let headers = [("Content-Type", "application/json"), (name, &*parent)];
+        let body = json!({"definition": definition}).to_string();
+        let submitted = host.send("POST", "/v1/workflows", &headers, body).expect(201);
+        let workflow = submitted["workflow_id"].as_str().expect("it has an id").to_owned();
+        host.ended(&workflow);
+        (host.events(&format!("type=task:started&workflow={workflow}"))[0].clone(), shop.came()[before].header(name).map(str::to_owned))
+    };
+    let (started, came) = ran(&json!({"url": url}));
+    assert_eq!(came.as_deref(), started["metadata"]["traceparent"].as_str(), "{started}");
+    assert!(came.is_some_and(|came| came.contains(TRACE)));
+    let own = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    assert_eq!(ran(&json!({"url": url, "headers": {"traceparent": own}})).1.as_deref(), Some(own));
+}
+
 #[test]
 fn control_handlers_do_not_call_out() {
     let site = Site::new();

@@ -169,3 +169,28 @@ fn a_batch_is_an_array_and_deliveries_have_a_size() {
     let sizes: Vec<usize> = server.came().iter().map(|came| serde_json(&came.body).as_array().map_or(0, Vec::len)).collect();
     assert_eq!((sizes.iter().sum::<usize>(), sizes.iter().max()), (10, Some(&4)), "{sizes:?}");
 }
+
+#[test]
+fn each_request_is_in_the_trace_of_its_event() {
+    static STATUS: AtomicU16 = AtomicU16::new(503);
+    let site = Site::new();
+    let authority = Authority::new(site.root());
+    let server = Outside::https(&authority, &["hooks.test"], |_| Answer::text(STATUS.load(Ordering::SeqCst), ""));
+    let host = start(&site, &authority, &server, "", "");
+    // While the first is not taken, the others gather behind it, to be delivered together.
+    let traces = ["4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c", ""];
+    for (number, trace) in traces.iter().enumerate() {
+        let event = json!({"event_type": "order:placed", "source_component": "shop", "payload": {"number": number}});
+        let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+        let mut headers = vec![("Content-Type", "application/json")];
+        headers.extend((!trace.is_empty()).then_some(("traceparent", &*parent)));
+        host.send("POST", "/v1/events", &headers, event.to_string()).expect(201);
+    }
+    STATUS.store(204, Ordering::SeqCst);
+    eventually("the count", || (site.kv_number("webhook", "delivered") == 3).then_some(()));
+    for event in host.events("type=order:placed") {
+        let came = server.came();
+        let came = came.iter().rfind(|came| came.header("idempotency-key") == event["event_id"].as_str()).expect("it was posted");
+        assert_eq!(came.header("traceparent"), event["metadata"]["traceparent"].as_str(), "{event}");
+    }
+}

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 
 use trackside_model::{
     control::{CheckContext, Signal},
+    event::trace::Carried,
     json::Json,
     packed,
     plugin::PluginInfo,
@@ -72,6 +73,7 @@ impl Plugin {
         let cause = Cause::Batch {
             events: Arc::clone(batch.names()),
             last_sequence: batch.events().last().map_or(0, |event| event.sequence_number),
+            trace: Carried::about(batch.events().iter().map(|event| &event.metadata)),
         };
         Ok(self.terms(self.info.limits.timeout_ms, delivery.now, cause))
     }

@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use trackside_model::{
     control::CheckContext,
-    event::{Event, Text},
+    event::{Event, Text, trace::Carried},
     plugin::{Grants, Limits},
     ports::{Fault, FaultKind, HostCalls, KvWrite, Outbox, OutboxPublish, TaskCall},
     time::Timestamp,
@@ -83,8 +83,8 @@ pub(crate) enum Cause {
     Check { event_id: Uuid, correlation_id: Text, point: u8, attempt: u32 },
     /// Several events at decision points: id and correlation of each.
     Checks(Arc<[(Uuid, Text)]>),
-    /// A batch: id and correlation of each event, and the place of the last one in the log.
-    Batch { events: Arc<[(Uuid, Text)]>, last_sequence: u64 },
+    /// A batch: id and correlation of each event, the place of the last one in the log, and the trace of which all are.
+    Batch { events: Arc<[(Uuid, Text)]>, last_sequence: u64, trace: Option<Carried> },
     /// A task.
     Task(Arc<TaskCall>),
 }
@@ -132,6 +132,16 @@ impl Cause {
             Some(id) if parsed(id) != own => None,
             // A task whose cause is no UUID still has an identity to derive ids from.
             _ => Some(own.unwrap_or_default()),
+        }
+    }
+
+    /// What its requests to the outside carry of a trace.
+    pub(crate) fn trace(&self) -> Option<Carried> {
+        match self {
+            Self::Batch { trace, .. } => trace.clone(),
+            Self::Task(task) => Carried::about([&task.metadata]),
+            // These do not call out.
+            Self::None | Self::Check { .. } | Self::Checks(_) => None,
         }
     }
 

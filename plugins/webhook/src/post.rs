@@ -29,6 +29,12 @@ pub(crate) fn post(wanted: &Wanted, events: &[Event], delivery: &Delivery) -> Re
     }
     if let [event] = events {
         request = request.header("idempotency-key", event.event_id());
+        // A delivery may have events of several traces, of which the host cannot know which one this request is about.
+        for header in ["traceparent", "tracestate"] {
+            if let Some(value) = event.metadata(header) {
+                request = request.header(header, value);
+            }
+        }
     }
     if let Some(secret) = &wanted.secret {
         let at_s = delivery.now_ns / 1_000_000_000;

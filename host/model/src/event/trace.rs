@@ -163,6 +163,30 @@ pub fn follow(metadata: &mut Metadata, cause: &Event) {
     }
 }
 
+/// What a request that goes out on behalf of something carries, so that whoever gets it continues the trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The span that the request comes from, as the header has it.
+    pub parent: String,
+    /// What other systems noted about the trace, if they did.
+    pub state: Option<String>,
+}
+
+impl Carried {
+    /// What a request carries that is about all of these: the last one's span. `None` if they are of no trace, or not of one and the same.
+    pub fn about<'a>(all: impl IntoIterator<Item = &'a Metadata>) -> Option<Self> {
+        let mut last = None;
+        for metadata in all {
+            let trace = TraceParent::in_metadata(metadata)?;
+            if last.is_some_and(|(before, _): (TraceParent, _)| before.trace_id != trace.trace_id) {
+                return None;
+            }
+            last = Some((trace, metadata));
+        }
+        last.map(|(trace, metadata)| Self { parent: trace.to_string(), state: metadata.get(TRACE_STATE).cloned() })
+    }
+}
+
 #[cfg(test)]
 #[path = "trace/tests.rs"]
 mod tests;

@@ -5,6 +5,7 @@ use std::{net::Ipv6Addr, str::FromStr as _, sync::Arc};
 
 use hyper::http::uri::Authority;
 use trackside_model::{
+    event::trace::Carried,
     outside::{HttpGrant, Request, default_port},
     ports::HttpUsage,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Permit {
     pub(super) private: bool,
     /// How patient the guest is.
     pub(super) patience: RequestOptions,
+    /// What it carries of the trace of what the call is about, unless the guest says something of a trace itself.
+    pub(super) trace: Option<Carried>,
     pub(super) quota: Arc<Quota>,
     pub(super) open: Open,
 }
@@ -107,8 +110,8 @@ impl State {
             core.cut(met.0, met.1);
             ErrorCode::ConnectionLimitReached
         })?;
-        let (core, quota) = (Arc::clone(core), Arc::clone(quota));
-        self.http.sender.next = Some(Permit { core, asked, private, patience, quota, open });
+        let (core, quota, trace) = (Arc::clone(core), Arc::clone(quota), self.call.cause.trace());
+        self.http.sender.next = Some(Permit { core, asked, private, patience, trace, quota, open });
         Ok(())
     }
 

@@ -7,9 +7,10 @@ use http_body_util::BodyExt as _;
 use hyper::{
     Request, Uri,
     client::conn::http1,
-    header::{CONNECTION, HeaderValue},
+    header::{CONNECTION, HeaderMap, HeaderValue},
 };
 use tokio::time::{Instant, timeout_at};
+use trackside_model::event::trace::{Carried, TRACE_PARENT, TRACE_STATE};
 use wasmtime_wasi_http::{Error, WasiBody, io::TokioIo, p2::bindings::http::types::ErrorCode};
 
 use super::{
@@ -35,7 +36,7 @@ pub(super) async fn send(permit: Permit, request: Request<WasiBody>) -> Result<A
 }
 
 async fn send_in_time(permit: Permit, mut request: Request<WasiBody>) -> Result<Answer, Error> {
-    let Permit { core, asked, private, patience, quota, open } = permit;
+    let Permit { core, asked, private, patience, trace, quota, open } = permit;
     let now = Instant::now();
     let within = |ms: u64, patience: Option<Duration>| {
         let limit = Duration::from_millis(ms);
@@ -60,6 +61,9 @@ async fn send_in_time(permit: Permit, mut request: Request<WasiBody>) -> Result<
     let (mut sender, connection) = handshake.await?;
 
     to_origin_form(&mut request)?;
+    if let Some(trace) = trace {
+        carry(trace, request.headers_mut());
+    }
     core.secrets.fill_in(&asked, request.headers_mut());
     let request = request.map(|body| Going { body, core: Arc::clone(&core), quota: Arc::clone(&quota) });
     let mut connection = Some(Box::pin(connection));
@@ -113,6 +117,22 @@ fn to_origin_form(request: &mut Request<WasiBody>) -> Result<(), Error> {
     *request.uri_mut() = path.parse::<Uri>().map_err(|_| Error::HttpRequestUriInvalid)?;
     request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     Ok(())
+}
+
+/// Has a request continue a trace, unless the guest has it continue another.
+fn carry(trace: Carried, headers: &mut HeaderMap) {
+    if headers.contains_key(TRACE_PARENT) {
+        return;
+    }
+    // Both are text in ASCII wherever a host has taken them.
+    let carried = [(TRACE_PARENT, Some(trace.parent)), (TRACE_STATE, trace.state)];
+    for (name, value) in carried {
+        // What a guest noted of a trace that it does not name is of none.
+        headers.remove(name);
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 /// What went wrong while a request was sent: the host's own reason, if it was the host that stopped it.

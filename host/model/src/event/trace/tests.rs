@@ -118,3 +118,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_request_carries_the_trace_that_all_it_is_about_are_of() {
+    let of = |trace: &str, span: &str, state: Option<&str>| {
+        let state = state.map(|state| (TRACE_STATE.to_owned(), state.to_owned()));
+        Metadata::from_iter([(TRACE_PARENT.to_owned(), format!("00-{trace}-{span}-01"))].into_iter().chain(state))
+    };
+    let (first, second) = (of(TRACE, "00f067aa0ba902b7", None), of(TRACE, "00f067aa0ba902b8", Some("a=1")));
+    let (other, none) = (of(&TRACE.replace('4', "5"), "00f067aa0ba902b9", None), Metadata::default());
+    let carried = |all: &[&Metadata]| Carried::about(all.iter().copied()).map(|carried| (carried.parent, carried.state));
+    let last = Some((second[TRACE_PARENT].clone(), Some("a=1".to_owned())));
+    assert_eq!(carried(&[&first]), Some((first[TRACE_PARENT].clone(), None)));
+    assert_eq!(carried(&[&first, &second]), last);
+    for all in [&[&first, &other][..], &[&first, &none], &[&none, &first], &[]] {
+        assert_eq!(carried(all), None);
+    }
+}
