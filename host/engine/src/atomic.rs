@@ -66,7 +66,8 @@ impl Shared {
             Identified::Before(answers) => return Ok(answers),
         };
         for (place, at_door) in doors.iter().enumerate() {
-            schemas::check_sent(&self.schemas.load(), &at_door.draft).map_err(|answer| (place, Box::new(answer)))?;
+            schemas::check_sent(&self.schemas.load(), &at_door.draft)
+                .map_err(|rejection| (place, Box::new(Answer::rejected(rejection))))?;
         }
         for _ in 0..=MOST_RERUNS {
             let judged = futures_util::future::join_all(doors.iter().map(|at_door| self.judge(at_door))).await;

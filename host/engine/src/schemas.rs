@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use trackside_model::{
     control::{DecisionRecord, Signal, Verdict},
-    event::{Draft, Text},
+    event::{Draft, Rejection, Text},
     schema::{Schema, Schemas},
 };
 
-use crate::{answer::Answer, engine::Engine};
+use crate::engine::Engine;
 
 impl Engine {
     /// Puts these in force, in place of those that were, for every publish that comes to the door from now on.
@@ -19,8 +19,8 @@ impl Engine {
 }
 
 /// Whether what is sent fits.
-pub(crate) fn check_sent(schemas: &Schemas, draft: &Draft) -> Result<(), Answer> {
-    schemas.check(&draft.event_type, &draft.payload).map_err(|violation| Answer::rejected(violation.into()))
+pub(crate) fn check_sent(schemas: &Schemas, draft: &Draft) -> Result<(), Rejection> {
+    schemas.check(&draft.event_type, &draft.payload).map_err(Rejection::from)
 }
 
 /// The same verdict, if what handlers put in the payload's place fits; else that of the last who changed it, as one who could not judge.
