@@ -143,8 +143,8 @@ impl Engine {
     pub fn start(store: Store, host: Arc<HostSide>, options: EngineOptions) -> Result<Self, StartError> {
         let tasks = Tasks::new(tokio::runtime::Handle::current());
         let machine = fold::machine(&store)?;
-        let identity = Identity::new(options.dedup_window_ms, options.dedup_entries);
-        fold::window(&store, &identity, options.dedup_window_ms)?;
+        let identity = Identity::new(options.dedup_window_ms, options.dedup_windows.clone(), options.dedup_entries);
+        fold::window(&store, &identity)?;
         let (workflows, messages) = workflows::messages(MOST_MESSAGES);
         let shared = Arc::new(Shared {
             guest_threads: GuestThreads::start(

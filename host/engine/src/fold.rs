@@ -91,12 +91,13 @@ fn definition_of(store: &ReadStore, submitted: &Event) -> Result<Option<Arc<Defi
 }
 
 /// Puts what edges published lately back into the window of contents.
-pub(crate) fn window(store: &Store, identity: &Identity, window_ms: u64) -> Result<(), ReadError> {
-    if window_ms == 0 {
+pub(crate) fn window(store: &Store, identity: &Identity) -> Result<(), ReadError> {
+    let longest_ms = identity.longest_window_ms();
+    if longest_ms == 0 {
         return Ok(());
     }
     let now = clock::now();
-    let since = Timestamp(now.0.saturating_sub(window_ms * 1_000_000));
+    let since = Timestamp(now.0.saturating_sub(longest_ms * 1_000_000));
     let mut query = Query { filter: Filter::default(), since: Some(since), limit: PAGE, ..Query::default() };
     loop {
         let page = store.query(&query)?;
@@ -105,11 +106,15 @@ pub(crate) fn window(store: &Store, identity: &Identity, window_ms: u64) -> Resu
             if catalogue::entry(&event.event_type).is_some() || event.event_id.get_version_num() != 7 {
                 continue;
             }
+            let window_ms = identity.window_ms(&event.event_type);
+            if now.ms_since(event.recorded_at) >= window_ms {
+                continue;
+            }
             let sent = event.metadata.get(SENT_CONTENT).and_then(|sent| unhex(sent));
             let content = sent.unwrap_or_else(|| sha2_key::of(&event, *event.correlation_id != *event.event_id.to_string()));
             if let Ok(Some(found)) = store.find(&event.event_id) {
                 let original = Original { event_id: event.event_id, sequence_number: found.sequence, ticket: found.ticket, content };
-                identity.remember(content, original, event.recorded_at);
+                identity.remember(content, original, event.recorded_at, window_ms);
             }
         }
         match page.next {

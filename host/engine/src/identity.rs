@@ -10,7 +10,11 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use sha2_key::ContentKey;
 use tokio::sync::oneshot;
-use trackside_model::{event::Event, time::Timestamp};
+use trackside_model::{
+    catalogue::{self, Owner},
+    event::{DedupWindows, Event, EventType},
+    time::Timestamp,
+};
 use trackside_store::Ticket;
 use uuid::Uuid;
 
@@ -78,6 +82,8 @@ pub(crate) enum Claimed {
 /// The right to publish an event. Dropped unsettled, the next twin may try.
 pub(crate) struct Claim {
     key: Key,
+    /// How long its content is remembered.
+    window_ms: u64,
     identity: Arc<Identity>,
     settled: bool,
 }
@@ -90,39 +96,62 @@ enum State {
 #[derive(Default)]
 struct Known {
     states: HashMap<Key, State, RandomState>,
-    /// Contents in the order in which their window ends.
-    window: VecDeque<(Timestamp, Key)>,
+    /// A queue for each length of a window. There are as many as the configuration names.
+    windows: Vec<Window>,
+    /// Contents in all of them.
+    remembered: usize,
+}
+
+/// Contents that are remembered equally long, in the order in which that ends.
+struct Window {
+    window_ms: u64,
+    contents: VecDeque<(Timestamp, Key)>,
 }
 
 /// What is under way and what the window remembers.
 pub(crate) struct Identity {
     known: Mutex<Known>,
     window_ms: u64,
+    windows: DedupWindows,
     most_entries: usize,
 }
 
 impl Identity {
-    pub(crate) fn new(window_ms: u64, most_entries: usize) -> Arc<Self> {
-        Arc::new(Self { known: Mutex::default(), window_ms, most_entries })
+    pub(crate) fn new(window_ms: u64, windows: DedupWindows, most_entries: usize) -> Arc<Self> {
+        Arc::new(Self { known: Mutex::default(), window_ms, windows, most_entries })
+    }
+
+    /// How long the content of an event of this type is remembered.
+    pub(crate) fn window_ms(&self, event_type: &EventType) -> u64 {
+        match self.windows.of(event_type) {
+            Some(window_ms) => window_ms,
+            None if is_repetitive(event_type) => 0,
+            None => self.window_ms,
+        }
+    }
+
+    /// How far back contents may be remembered.
+    pub(crate) fn longest_window_ms(&self) -> u64 {
+        self.window_ms.max(self.windows.longest_ms())
     }
 
     /// How two publishes of this event are told to be one; `None`: they never are.
     pub(crate) fn key(&self, event: &Event, given_id: Option<Uuid>, content: impl FnOnce() -> ContentKey) -> Option<Key> {
         match given_id {
             Some(id) => Some(Key::Id(id)),
-            None if self.window_ms == 0 || is_repetitive(&event.event_type) => None,
+            None if is_command(&event.event_type) || self.window_ms(&event.event_type) == 0 => None,
             None => Some(Key::Content(content())),
         }
     }
 
     /// Claims the right to publish.
-    pub(crate) fn claim(self: &Arc<Self>, key: Key, now: Timestamp) -> Claimed {
+    pub(crate) fn claim(self: &Arc<Self>, key: Key, window_ms: u64, now: Timestamp) -> Claimed {
         let mut known = self.known.lock();
-        known.forget(now, self.window_ms, self.most_entries);
+        known.forget(now, self.most_entries);
         match known.states.get_mut(&key) {
             None => {
                 known.states.insert(key, State::UnderWay(Vec::new()));
-                Claimed::First(Claim { key, identity: self.clone(), settled: false })
+                Claimed::First(Claim { key, window_ms, identity: self.clone(), settled: false })
             }
             Some(State::UnderWay(twins)) => {
                 let (tell, told) = oneshot::channel();
@@ -134,24 +163,45 @@ impl Identity {
     }
 
     /// Puts an event of the log's tail back into the window, after a restart.
-    pub(crate) fn remember(&self, content: ContentKey, original: Original, at: Timestamp) {
+    pub(crate) fn remember(&self, content: ContentKey, original: Original, at: Timestamp, window_ms: u64) {
         let key = Key::Content(content);
         let mut known = self.known.lock();
         known.states.insert(key, State::Known(original));
-        known.window.push_back((at, key));
+        known.remember(at, key, window_ms);
     }
 }
 
 impl Known {
-    fn forget(&mut self, now: Timestamp, window_ms: u64, most_entries: usize) {
-        while let Some((at, key)) = self.window.front()
-            && (now.ms_since(*at) >= window_ms || self.window.len() > most_entries)
-        {
-            if matches!(self.states.get(key), Some(State::Known(_))) {
-                self.states.remove(key);
-            }
-            self.window.pop_front();
+    fn remember(&mut self, at: Timestamp, key: Key, window_ms: u64) {
+        self.remembered += 1;
+        match self.windows.iter_mut().find(|window| window.window_ms == window_ms) {
+            Some(window) => window.contents.push_back((at, key)),
+            None => self.windows.push(Window { window_ms, contents: VecDeque::from([(at, key)]) }),
         }
+    }
+
+    /// Forgets what has been remembered long enough, and beyond the bound what is the oldest.
+    fn forget(&mut self, now: Timestamp, most_entries: usize) {
+        for window in &mut self.windows {
+            while let Some((_, key)) = window.contents.pop_front_if(|(at, _)| now.ms_since(*at) >= window.window_ms) {
+                self.remembered -= 1;
+                forget(&mut self.states, &key);
+            }
+        }
+        while self.remembered > most_entries {
+            let oldest = self.windows.iter_mut().filter(|window| !window.contents.is_empty());
+            let oldest = oldest.min_by_key(|window| window.contents.front().map(|(at, _)| *at));
+            let Some((_, key)) = oldest.and_then(|window| window.contents.pop_front()) else { break };
+            self.remembered -= 1;
+            forget(&mut self.states, &key);
+        }
+    }
+}
+
+/// What is under way again under a content that was known is not forgotten.
+fn forget(states: &mut HashMap<Key, State, RandomState>, key: &Key) {
+    if matches!(states.get(key), Some(State::Known(_))) {
+        states.remove(key);
     }
 }
 
@@ -165,7 +215,7 @@ impl Claim {
             // The store knows ids from here on.
             Key::Id(_) => known.states.remove(&self.key),
             Key::Content(_) => {
-                known.window.push_back((now, self.key));
+                known.remember(now, self.key, self.window_ms);
                 known.states.get_mut(&self.key).map(|state| std::mem::replace(state, State::Known(original.clone())))
             }
         };
@@ -192,13 +242,15 @@ fn tell(twins: Option<State>, original: Option<&Original>) {
     }
 }
 
-/// Types of which the same content again is news: heartbeats, ticks, metrics, progress; and commands, which go by id alone.
+/// Commands, which go by id alone.
+fn is_command(event_type: &str) -> bool {
+    catalogue::entry(event_type).is_some_and(|entry| entry.owner == Owner::Command)
+}
+
+/// Types of which the same content again is news unless the configuration says otherwise: heartbeats, ticks, metrics, progress.
 fn is_repetitive(event_type: &str) -> bool {
-    let command =
-        trackside_model::catalogue::entry(event_type).is_some_and(|entry| entry.owner == trackside_model::catalogue::Owner::Command);
     let mut segments = event_type.split(':');
-    command
-        || segments.next().is_some_and(|first| matches!(first, "tick" | "metrics"))
+    segments.next().is_some_and(|first| matches!(first, "tick" | "metrics"))
         || segments.any(|segment| matches!(segment, "heartbeat" | "metrics" | "progress"))
 }
 

@@ -2,7 +2,7 @@
 //! Where they come from (file, environment, flags) is the server's.
 
 use trackside_model::{
-    event::{Aliases, EnvelopeLimits},
+    event::{Aliases, DedupWindows, EnvelopeLimits},
     rate::Rate,
 };
 use trackside_store::RetentionRule;
@@ -32,6 +32,8 @@ pub struct EngineOptions {
     pub aliases: Aliases,
     /// Milliseconds in which two events of the same content from an edge are one; 0: never.
     pub dedup_window_ms: u64,
+    /// The same for some types, where it is another time for them.
+    pub dedup_windows: DedupWindows,
     /// Contents remembered for that at most; past it the oldest is forgotten.
     pub dedup_entries: usize,
     /// Publishes by plugins that one event may lead to, one after the other.
@@ -64,6 +66,7 @@ impl Default for EngineOptions {
             envelope: EnvelopeLimits::default(),
             aliases: Aliases::default(),
             dedup_window_ms: 60_000,
+            dedup_windows: DedupWindows::default(),
             dedup_entries: 100_000,
             most_hops: 8,
             plugin_rate: Rate { per_sec: 10_000, burst: 20_000 },

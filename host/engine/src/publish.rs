@@ -112,8 +112,8 @@ impl Shared {
             Ok(claim) => claim,
             Err(answer) => return answer,
         };
-        if let Err(answer) = schemas::check_sent(&self.schemas.load(), &at_door.draft) {
-            return answer;
+        if let Err(rejection) = schemas::check_sent(&self.schemas.load(), &at_door.draft) {
+            return Answer::rejected(rejection);
         }
         for _ in 0..=MOST_RERUNS {
             let judged = match self.judge(&at_door).await {
@@ -133,8 +133,9 @@ impl Shared {
     /// Settles whether this is the first of its kind.
     pub(crate) async fn identify(self: &Arc<Self>, at_door: &AtDoor) -> Result<Option<Claim>, Answer> {
         let Some(key) = at_door.key(&self.identity) else { return Ok(None) };
+        let window_ms = self.identity.window_ms(&at_door.draft.event_type);
         loop {
-            let original = match self.identity.claim(key, clock::now()) {
+            let original = match self.identity.claim(key, window_ms, clock::now()) {
                 Claimed::First(claim) => {
                     let Some(id) = at_door.given_id else { return Ok(Some(claim)) };
                     return match self.store.find(&id).map_err(|error| Answer::unknown(error.to_string(), id))? {

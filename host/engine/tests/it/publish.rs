@@ -311,6 +311,31 @@ fn content_is_an_identity_within_the_window() {
 }
 
 #[test]
+fn some_types_have_windows_of_their_own() {
+    let windows = |text: &str| EngineOptions { dedup_windows: text.parse().unwrap(), dedup_window_ms: 0, ..options() };
+    let host = Host::tuned(windows("order:draft=0, order:*=60, *:heartbeat=1"), []);
+    let twice = |host: &Host, event_type: &str| {
+        let publish = |_| host.publish(incoming(event_type, &json!({"n": 1}))).outcome;
+        [0, 1].map(publish)
+    };
+    assert_eq!(twice(&host, "order:placed"), [Outcome::Appended, Outcome::Duplicate]);
+    assert_eq!(twice(&host, "order:draft"), [Outcome::Appended; 2], "the first pattern that matches counts");
+    assert_eq!(twice(&host, "note:taken"), [Outcome::Appended; 2], "all others have the window of all others");
+    assert_eq!(twice(&host, "sensor:heartbeat"), [Outcome::Appended, Outcome::Duplicate], "what is named is no longer news each time");
+    std::thread::sleep(Duration::from_millis(1_100));
+    assert_eq!(host.publish(incoming("sensor:heartbeat", &json!({"n": 1}))).outcome, Outcome::Appended, "its window has ended");
+    let host = Host::over(host.stop(), windows("order:*=60"), |_| Vec::new());
+    assert_eq!(twice(&host, "order:placed"), [Outcome::Duplicate; 2], "a longer window than that of all others outlives a restart");
+    let bounded = EngineOptions { dedup_entries: 2, ..windows("order:*=60, note:*=50") };
+    let host = Host::over(host.stop(), bounded, |_| Vec::new());
+    for event_type in ["order:first", "note:second", "order:third", "note:fourth"] {
+        host.publish(incoming(event_type, &json!({})));
+    }
+    let again = ["order:first", "note:fourth"].map(|event_type| host.publish(incoming(event_type, &json!({}))).outcome);
+    assert_eq!(again, [Outcome::Appended, Outcome::Duplicate], "beyond the bound the oldest of all windows is forgotten");
+}
+
+#[test]
 fn a_thousand_twins_cost_one_check() {
     let seen = Seen::default();
     for id in [Some(Uuid::new_v4()), None] {

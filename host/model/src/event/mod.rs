@@ -4,6 +4,7 @@
 mod aliases;
 pub mod cloud_event;
 mod condition;
+mod dedup_windows;
 mod event_type;
 mod filter;
 mod incoming;
@@ -20,6 +21,7 @@ pub use self::{
     condition::{
         CONDITION_BYTES, CONDITION_PAYLOAD_BYTES, CONDITION_STEPS, Condition, ConditionError, QUICK_PAYLOAD_BYTES, QUICK_STEPS, Sight,
     },
+    dedup_windows::{DedupWindowError, DedupWindows, LONGEST_DEDUP_WINDOW_SECS, MOST_DEDUP_WINDOWS},
     event_type::{EventType, EventTypeError, MAX_EVENT_TYPE_BYTES},
     filter::{Filter, FilterError, Pattern},
     incoming::{DRAFT_FIELDS, EnvelopeLimits, Incoming, Rejection, RejectionKind},

@@ -61,6 +61,11 @@ pub(super) const KEYS: &[Key] = &[
         86_400,
         "How long an event without an id of its publisher's is remembered by its content; 0 turns it off.",
     ),
+    text(
+        "dedup",
+        "windows",
+        "The same for some types, as in \"sensor:*=0, order:**=300\": seconds by pattern, of which the first that matches counts; empty for none.",
+    ),
     number("dedup", "entries", "contents", 1, 100_000_000, "Contents remembered for that at most. Past it the oldest is forgotten."),
     number("stop", "grace_ms", "milliseconds", 0, DAY_MS, "How long calls under way have to end when the host stops."),
     switch("plugins", "watch", "Whether files that are added, changed or removed in the plugin directory are taken up by themselves."),

@@ -89,6 +89,7 @@ pub enum LogFormat {
 #[expect(missing_docs, reason = "the table of keys says it")]
 pub struct Dedup {
     pub window_secs: u64,
+    pub windows: String,
     pub entries: usize,
 }
 
@@ -262,7 +263,7 @@ impl Default for Schemas {
 impl Default for Dedup {
     fn default() -> Self {
         let options = EngineOptions::default();
-        Self { window_secs: options.dedup_window_ms / 1_000, entries: options.dedup_entries }
+        Self { window_secs: options.dedup_window_ms / 1_000, windows: String::new(), entries: options.dedup_entries }
     }
 }
 
@@ -393,6 +394,7 @@ impl Config {
             envelope: self.envelope_limits(),
             aliases: self.events.aliases.parse().unwrap_or_default(),
             dedup_window_ms: self.dedup.window_secs.saturating_mul(1_000),
+            dedup_windows: self.dedup.windows.parse().unwrap_or_default(),
             dedup_entries: self.dedup.entries,
             most_hops: self.engine.most_hops,
             plugin_rate: Rate { per_sec: self.engine.plugin_rate, burst: self.engine.plugin_burst },

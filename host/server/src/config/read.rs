@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
 use toml::{Spanned, de::DeTable, de::DeValue};
-use trackside_model::{event::Aliases, text::nearest};
+use trackside_model::{
+    event::{Aliases, DedupWindows},
+    text::nearest,
+};
 
 use crate::params;
 
@@ -278,6 +281,7 @@ fn check_text_value(key: &Key, text: &str) -> Result<(), String> {
         ("outgoing", "resolve") => resolve::parse(text).map(drop).or_else(wrong),
         ("store", "full_text") => params::patterns(text).map(drop).or_else(|error| wrong(error.to_string())),
         ("events", "aliases") => text.parse::<Aliases>().map(drop).or_else(|error| wrong(error.to_string())),
+        ("dedup", "windows") => text.parse::<DedupWindows>().map(drop).or_else(|error| wrong(error.to_string())),
         ("http", "names") => names::parse(text).map(drop).or_else(wrong),
         ("outgoing", "ca_file") | ("schemas", "dir") | ("http", "tls_cert" | "tls_key") => Ok(()),
         _ if text.is_empty() => wrong("must not be empty".to_owned()),
