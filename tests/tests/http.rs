@@ -259,7 +259,7 @@ fn a_request_continues_the_trace_of_what_the_call_is_about() {
         let submitted = host.send("POST", "/v1/workflows", &headers, body).expect(201);
         let workflow = submitted["workflow_id"].as_str().expect("it has an id").to_owned();
         host.ended(&workflow);
-        (host.events(&format!("type=task:started&workflow={workflow}"))[0].clone(), shop.came()[before].header(name).map(str::to_owned))
+        (host.events(&format!("type=task:started&workflow_id={workflow}"))[0].clone(), shop.came()[before].header(name).map(str::to_owned))
     };
     let (started, came) = ran(&json!({"url": url}));
     assert_eq!(came.as_deref(), started["metadata"]["traceparent"].as_str(), "{started}");
