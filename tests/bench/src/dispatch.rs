@@ -88,7 +88,7 @@ impl Side {
         }
         let only_last = Filter { event_types: Some(vec![Pattern::parse(LAST)?]), ..Filter::default() };
         let last = engine.subscribe(Reading { filter: only_last, after, ..Reading::default() });
-        runtime.block_on(tokio::time::sleep(SEATED));
+        runtime.block_on(async { tokio::time::sleep(SEATED).await });
         Ok(Self { runtime, engine, store, _host: host, readers, handed, last, filters, batches: 0 })
     }
 
