@@ -136,7 +136,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Recovers from the log and starts, on the tokio runtime that this is called on.
+    /// Recovers from the log and starts, on the tokio runtime that this is called on, which is a multi-threaded one.
     ///
     /// # Errors
     /// [`StartError`], by what failed.
